@@ -1,0 +1,107 @@
+"""The study's numbers of one run, together: what `study` prints, `--json` gives and `report` draws."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from snellen.analysis.accuracy import Share, best_zoom, random_baseline, share, upper_bound
+from snellen.analysis.bias import location_map, scale_curve
+from snellen.analysis.cover import greedy_cover
+from snellen.analysis.groups import group_bounds
+from snellen.errors import UsageError
+from snellen.store import Run
+from snellen.zoom.grid import ViewRule
+
+# The study's top-k: as many zooms as it has scales.
+TOP_K = 36
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One run's table. Every share carries its count and interval; `top_k` is an oracle, fitted to these labels.
+
+    exclusive: what only that group of zooms gets right.
+    curve: scale, accuracy at the centre, upper bound over the nine anchors.
+    random: what guessing would reach with as many zooms as the grid and as the top-k.
+    """
+
+    model: str
+    data: str
+    precision: str
+    images: int
+    planned: int
+    errors: list[tuple[str, str]]
+    one_crop: Share
+    best_single: Share
+    best_rule: ViewRule
+    top_k: Share
+    upper: Share
+    cover_size: int
+    groups: dict[str, tuple[Share, Share]]
+    locations: list[list[Share]]
+    curve: list[tuple[int, Share, Share]]
+    random: tuple[float, float]
+    zooms: int
+    fingerprint: str
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain form, shares as objects with hits, n, value, low and high."""
+        return {
+            "model": self.model,
+            "data": self.data,
+            "precision": self.precision,
+            "images": self.images,
+            "planned": self.planned,
+            "errors": [{"image_id": image, "error": error} for image, error in self.errors],
+            "one_crop": self.one_crop.to_json(),
+            "best_single_zoom": {
+                **self.best_single.to_json(),
+                "scale": self.best_rule.scale,
+                "row": self.best_rule.row,
+                "col": self.best_rule.col,
+            },
+            f"top_{TOP_K}": self.top_k.to_json(),
+            "upper_bound": {**self.upper.to_json(), "zooms": self.zooms, "greedy_cover": self.cover_size},
+            "random_baseline": {f"top_{TOP_K}": self.random[1], "upper_bound": self.random[0]},
+            "groups": {
+                name: {"upper_bound": bound.to_json(), "exclusive": only.to_json()}
+                for name, (bound, only) in self.groups.items()
+            },
+            "locations": [[cell.to_json() for cell in line] for line in self.locations],
+            "scales": [
+                {"scale": scale, "centre": centre.to_json(), "upper_bound": bound.to_json()}
+                for scale, centre, bound in self.curve
+            ],
+            "fingerprint": self.fingerprint,
+        }
+
+
+def summarise(run: Run, labels: str | None = None) -> Summary:
+    """All the study's numbers of a run; UsageError where its grid is not the paper's."""
+    grid = run.grid
+    zoom = grid.one_crop
+    if zoom is None:
+        raise UsageError(f"{str(run.path)!r} is not a zoom study: its grid {grid.name!r} has no 1-crop zoom")
+    correct = run.correct(labels)
+    best = best_zoom(correct)
+    cover = greedy_cover(correct)
+    classes = len(run.class_space)
+    return Summary(
+        model=run.model,
+        data=run.data,
+        precision=run.record["model"]["precision"],
+        images=len(correct),
+        planned=run.record["shards"][-1],
+        errors=run.errors,
+        one_crop=share(correct[:, zoom]),
+        best_single=share(correct[:, best]),
+        best_rule=grid.rules[best],
+        top_k=upper_bound(correct, cover[:TOP_K]),
+        upper=upper_bound(correct),
+        cover_size=len(cover),
+        groups=group_bounds(correct, grid),
+        locations=location_map(correct, grid),
+        curve=scale_curve(correct, grid),
+        random=(random_baseline(len(grid), classes), random_baseline(TOP_K, classes)),
+        zooms=len(grid),
+        fingerprint=run.record["fingerprint"],
+    )

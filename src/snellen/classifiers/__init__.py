@@ -1,0 +1,6 @@
+"""Classifiers: `logits(uint8 views)` over named classes, from many libraries, on interchangeable backends."""
+
+from snellen.classifiers.base import Classifier, ModelCard, OwnTransform
+from snellen.classifiers.prepare import Prepared, prepare
+
+__all__ = ["Classifier", "ModelCard", "OwnTransform", "Prepared", "prepare"]

@@ -1,0 +1,94 @@
+"""What a classifier is, and the card that describes one without loading it."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snellen.errors import ModelError
+from snellen.labels import IMAGENET_1K, ClassSpace
+
+if TYPE_CHECKING:
+    import torch
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class OwnTransform:
+    """The evaluation transform a model was published with: resize the shorter side, cut the centre."""
+
+    size: int
+    resize: int
+    filter: str
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """All that is known of a prepared model; cached beside its converted form, so that reading it needs no torch.
+
+    source: the part of its spec that says which network it is, without the checkpoint's path.
+    weights: sha256 of the weights file, or of the loaded parameters where there is no one file.
+    view_size: side of the square views it is shown, in pixels.
+    mean, std: normalisation of RGB in 0 … 1; part of the network that is run.
+    keys: the classes of its logits, in order; `synonyms` only where they are not ImageNet's.
+    embed_dim: width of what `embed` returns, 0 where the network has no linear head to take it from.
+    notes: what a user should know about how it was loaded.
+    """
+
+    source: str
+    weights: str
+    view_size: int
+    own: OwnTransform
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    space: str
+    keys: tuple[str, ...]
+    parameters: int
+    embed_dim: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def class_space(self) -> ClassSpace:
+        """The classes of the logits."""
+        return IMAGENET_1K if self.space == IMAGENET_1K.name else ClassSpace.of_names(self.keys, self.space)
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain form; ImageNet's class keys are left out, since its name says them."""
+        return asdict(self) | {"keys": [] if self.space == IMAGENET_1K.name else list(self.keys)}
+
+    @staticmethod
+    def from_json(record: dict[str, Any]) -> "ModelCard":
+        """The card that `to_json` wrote."""
+        values = dict(record)
+        if values["space"] == IMAGENET_1K.name:
+            values["keys"] = IMAGENET_1K.keys
+        for key in ("mean", "std", "keys", "notes"):
+            values[key] = tuple(values[key])
+        return ModelCard(**(values | {"own": OwnTransform(**values["own"])}))
+
+
+class Classifier(Protocol):
+    """A model that answers views. Backends implement it; `engine/worker.py` calls it."""
+
+    def logits(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits `[n, classes]` of uint8 views `[n, size, size, 3]`."""
+        ...
+
+    def embed(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the last linear layer is fed, `[n, embed_dim]`; ModelError where there is none."""
+        ...
+
+    def module(self) -> "torch.nn.Module":
+        """The torch network behind it, in evaluation mode, fed normalised float views `[n, 3, size, size]`."""
+        ...
+
+
+def check_head(outputs: int, space: ClassSpace) -> None:
+    """Raise ModelError unless a head of `outputs` logits fits the class space."""
+    if outputs != len(space):
+        raise ModelError(
+            f"the model gives {outputs} logits, but {space.name} has {len(space)} classes; "
+            "name the model's classes with classes=FILE (one a line)"
+        )

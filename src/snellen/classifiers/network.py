@@ -1,0 +1,53 @@
+"""A torch network as Snellen runs it: uint8 views in, logits and the head's input out."""
+
+import torch
+from torch import nn
+
+from snellen.errors import ModelError
+
+
+class ViewNetwork(nn.Module):
+    """Normalises uint8 views `[n, h, w, 3]` and runs `network`; returns logits and, if any, the embedding.
+
+    The embedding is what the last linear layer with as many outputs as classes is fed.
+    """
+
+    def __init__(self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], classes: int) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        heads = [m for m in network.modules() if isinstance(m, nn.Linear) and m.out_features == classes]
+        self.embed_dim = heads[-1].in_features if heads else 0
+        self._seen: torch.Tensor | None = None
+        if heads:
+            heads[-1].register_forward_pre_hook(self._remember)
+
+    def _remember(self, head: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
+        self._seen = arguments[0]
+
+    def forward(self, views: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        pixels = views.permute(0, 3, 1, 2).float() / 255
+        logits = self.network((pixels - self.mean) / self.std)
+        seen, self._seen = self._seen, None
+        if seen is None or seen.ndim != 2:
+            return (logits,)
+        return logits, seen
+
+
+def probe(network: nn.Module, sizes: tuple[int, ...]) -> tuple[int, int]:
+    """The first of `sizes` that the network accepts, and the width of its logits there; ModelError if none."""
+    failure: Exception | None = None
+    for size in sizes:
+        try:
+            with torch.inference_mode():
+                output = network(torch.zeros(1, 3, size, size))
+        except Exception as error:  # a network may raise anything on a size that is not its own
+            failure = failure or error
+            continue
+        if not isinstance(output, torch.Tensor) or output.ndim != 2:
+            shape = list(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+            raise ModelError(f"the network returned {shape}; expected logits [images, classes]")
+        return size, output.shape[1]
+    reason = (str(failure).splitlines() or [type(failure).__name__])[0]
+    raise ModelError(f"the network cannot run on views of {' or '.join(map(str, sizes))} pixels: {reason}")

@@ -1,0 +1,229 @@
+"""From a spec to a model that workers can run: cached, and without importing torch when the cache has it."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snellen.classifiers.base import Classifier, ModelCard
+from snellen.classifiers.spec import ModelSpec, parse_spec
+from snellen.classifiers.weights import cache_root, file_sha256
+from snellen.errors import EngineError, ModelError
+from snellen.store.atomic import write_atomic
+
+if TYPE_CHECKING:
+    import torch
+
+BACKENDS = ("openvino", "torch")
+PRECISIONS = ("fp32", "bf16", "fp16")
+# Counts up when what a cached entry holds, or how it is made, changes.
+ENTRY_FORMAT = 1
+# Batch size and views a second of one worker where nothing was measured; they only size batches and shards.
+UNTUNED = {"cpu": (36, 30.0), "cuda": (324, 3000.0)}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model ready to run. `network` is set for one given as an object and run by PyTorch in this process."""
+
+    text: str
+    card: ModelCard
+    backend: str
+    device: str
+    precision: str
+    batch_size: int
+    views_per_s: float
+    options: dict[str, Any]
+    entry: Path | None = None
+    network: "torch.nn.Module | None" = None
+
+    def with_batch(self, batch_size: int) -> "Prepared":
+        """The same model in batches of `batch_size` views."""
+        return replace(self, batch_size=batch_size)
+
+    def classifier(self) -> Classifier:
+        """Load the model here, in this process."""
+        if self.backend == "openvino":
+            from snellen.classifiers.backend_openvino import OpenVinoClassifier
+
+            assert self.entry is not None
+            text = "" if self.text.startswith("module/") else self.text
+            return OpenVinoClassifier(self.entry / "model.xml", self.precision, self.batch_size, text=text)
+        from snellen.classifiers.backend_torch import TorchClassifier
+
+        network = self.network
+        if network is None:
+            from snellen.classifiers.sources import load
+
+            network = load(parse_spec(self.text)).module
+        return TorchClassifier(network, self.card, self.device, self.precision)
+
+    def to_json(self) -> dict[str, Any]:
+        """What a worker process needs to load the same model."""
+        return {
+            "text": self.text,
+            "card": self.card.to_json(),
+            "backend": self.backend,
+            "device": self.device,
+            "precision": self.precision,
+            "batch_size": self.batch_size,
+            "views_per_s": self.views_per_s,
+            "options": {key: str(value) for key, value in self.options.items()},
+            "entry": str(self.entry) if self.entry else None,
+        }
+
+    @staticmethod
+    def from_json(record: dict[str, Any]) -> "Prepared":
+        """The model that `to_json` described."""
+        entry = Path(record["entry"]) if record["entry"] else None
+        return Prepared(**(record | {"card": ModelCard.from_json(record["card"]), "entry": entry}))
+
+
+def prepare(
+    model: "str | torch.nn.Module",
+    *,
+    precision: str = "fp32",
+    backend: str = "auto",
+    device: str = "auto",
+    batch_size: int | None = None,
+    mean: Sequence[float] | float | None = None,
+    std: Sequence[float] | float | None = None,
+    classes: Sequence[str] | None = None,
+    name: str | None = None,
+) -> Prepared:
+    """Make `model` ready for the study's views: a spec, or a torch module with its mean, std and class names.
+
+    Raises ModelError for anything that cannot be found, loaded, converted or run.
+    """
+    if precision not in PRECISIONS:
+        raise ModelError(f"unknown precision {precision!r}; expected {', '.join(PRECISIONS)}")
+    backend, device = _choose(backend, device)
+    convert = backend == "openvino"
+    if isinstance(model, str):
+        if mean is not None or std is not None or classes is not None:
+            raise ModelError("mean, std and classes go with a module; with a spec, write ,mean=…,std=…,classes=FILE")
+        spec = parse_spec(model)
+        text, options, network = spec.text, spec.options, None
+        entry = _entry(spec, convert)
+    else:
+        text, options = f"module/{name or type(model).__name__}", {}
+        network = None if convert else model
+        entry = _entry_of_module(model, text, mean, std, classes, convert)
+    card = ModelCard.from_json(json.loads((entry / "card.json").read_text()))
+    if convert:
+        tuned = _tuned(entry / "model.xml", precision)
+    else:
+        tuned = dict(zip(("batch_size", "views_per_s"), UNTUNED[device.split(":")[0]], strict=True))
+    batch = batch_size or int(tuned["batch_size"])
+    return Prepared(text, card, backend, device, precision, batch, tuned["views_per_s"], options, entry, network)
+
+
+def _choose(backend: str, device: str) -> tuple[str, str]:
+    """Resolve `auto`: a GPU runs PyTorch, a CPU OpenVINO. Looks for the driver only; torch is not imported."""
+    if device == "auto":
+        has_gpu = backend != "openvino" and Path("/dev/nvidiactl").exists()
+        device = "cuda" if has_gpu else "cpu"
+    if device.split(":")[0] not in UNTUNED:
+        raise ModelError(f"unknown device {device!r}; expected auto, cpu, cuda or cuda:N")
+    if backend == "auto":
+        backend = "openvino" if device == "cpu" else "torch"
+    if backend not in BACKENDS:
+        raise ModelError(f"unknown backend {backend!r}; expected auto, {' or '.join(BACKENDS)}")
+    if backend == "openvino" and device != "cpu":
+        raise ModelError("the openvino backend runs on the CPU; use --backend torch on a GPU")
+    return backend, device
+
+
+def entry_path(spec: ModelSpec, weights: str, paper: bool, convert: bool) -> Path:
+    """The cache entry of a model: named by everything that decides what is in it."""
+    from snellen.classifiers.sources import library_versions
+
+    options = {k: file_sha256(Path(str(v)).expanduser()) if k == "classes" else str(v) for k, v in spec.options.items()}
+    key = [ENTRY_FORMAT, spec.source, sorted(options.items()), weights, paper, convert, library_versions(spec.kind)]
+    return cache_root() / "models" / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
+
+
+def _entry(spec: ModelSpec, convert: bool) -> Path:
+    file = _weights_file(spec)
+    if file is not None:
+        entry = entry_path(spec, file_sha256(file), True, convert)
+        if (entry / "card.json").exists():
+            return entry
+    request = {"spec": spec.text, "paper": True, "convert": convert}
+    return Path(_child(request, f"preparing {spec.text}")["entry"])
+
+
+def _weights_file(spec: ModelSpec) -> Path | None:
+    """The weights file, where it is known without loading the model."""
+    if spec.kind == "file":
+        return None  # only running the function says what it loads
+    if spec.path:
+        return spec.path
+    if spec.kind == "embedded":
+        from snellen.classifiers.sources import embedded_file
+
+        return embedded_file(spec.name)
+    try:
+        path = Path(json.loads(_memory(spec).read_text())["path"])
+    except (OSError, ValueError, KeyError):
+        return None
+    return path if path.is_file() else None
+
+
+def remember_file(spec: ModelSpec, file: Path) -> None:
+    """Note which downloaded file holds a model's weights, so that the next command finds it without the library."""
+    memory = _memory(spec)
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(memory, json.dumps({"path": str(file)}).encode())
+
+
+def _memory(spec: ModelSpec) -> Path:
+    from snellen.classifiers.sources import library_versions
+
+    key = json.dumps([spec.source, library_versions(spec.kind)])
+    return cache_root() / "sources" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+
+
+def _entry_of_module(
+    module: "torch.nn.Module",
+    text: str,
+    mean: Sequence[float] | float | None,
+    std: Sequence[float] | float | None,
+    classes: Sequence[str] | None,
+    convert: bool,
+) -> Path:
+    from snellen.classifiers.convert import build_entry, describe
+    from snellen.classifiers.sources import loaded_module
+
+    loaded = loaded_module(module, mean, std, classes)
+    card = describe(loaded, text, paper=True)
+    key = hashlib.sha256(json.dumps([ENTRY_FORMAT, card.to_json(), convert]).encode()).hexdigest()[:24]
+    entry = cache_root() / "modules" / key
+    build_entry(loaded, card, entry, convert)
+    return entry
+
+
+def _tuned(model: Path, precision: str) -> dict[str, Any]:
+    memory = model.parent / f"tuned-{precision}.json"
+    try:
+        return dict(json.loads(memory.read_text()))
+    except (OSError, ValueError):
+        tuned = _child({"tune": str(model), "precision": precision}, "measuring the batch size")
+        write_atomic(memory, json.dumps(tuned).encode())
+        return tuned
+
+
+def _child(request: dict[str, Any], what: str) -> dict[str, Any]:
+    """Ask the child process that may import torch; its errors are raised here."""
+    command = [sys.executable, "-m", "snellen.classifiers.convert"]
+    done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=False)
+    if done.returncode or not done.stdout.strip():
+        raise EngineError(f"{what} failed (exit {done.returncode}):\n{done.stderr.strip()[-2000:]}")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    if "error" in answer:
+        raise ModelError(answer["error"])
+    return answer

@@ -1,0 +1,106 @@
+"""A folder of images, one folder a class: `DIR/<class>/<image>`, nested or not."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from snellen.datasets.base import Item, ListedDataSet
+from snellen.errors import DataError
+from snellen.labels import ClassSpace
+
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
+
+
+class FolderDataSet(ListedDataSet):
+    """Every image file below a folder, ordered by the bytes of its relative path.
+
+    Links to folders are followed once each, so that a loop of links ends. Hidden files and folders are left out.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.spec = str(self.root)
+        self.name = self.root.name
+        found = sorted(_walk(self.root), key=lambda pair: pair[0])
+        if not found:
+            raise DataError(f"no images under {str(root)!r}: looked for {' '.join(SUFFIXES)} in it and below")
+        self._paths = [path for path, _ in found]
+        self.items: Sequence[Item] = [Item(_printable(path), size) for path, size in found]
+
+    def read(self, index: int) -> bytes:
+        """The file's bytes."""
+        with open(os.path.join(os.fsencode(self.root), self._paths[index]), "rb") as file:
+            return file.read()
+
+    def origin(self, index: int) -> str:
+        """The folder's name."""
+        return self.name
+
+    def label_sets(self, ids: Sequence[str], space: ClassSpace) -> list[list[int]]:
+        """One label an image: the class its folder names, at the outermost level where every folder names one."""
+        folders = [image_id.split("/")[:-1] for image_id in ids]
+        known: dict[str, int | None] = {}
+
+        def class_of(parts: list[str], depth: int) -> int | None:
+            if depth >= len(parts):
+                return None
+            word = parts[depth]
+            if word not in known:
+                known[word] = space.find(word)
+            return known[word]
+
+        depths = range(max((len(parts) for parts in folders), default=0))
+        levels = [[class_of(parts, depth) for parts in folders] for depth in depths]
+        for level in levels:
+            if None not in level:
+                return [[label] for label in level if label is not None]
+        if not levels:
+            raise DataError(f"the images of {self.name!r} lie in no class folder: expected DIR/<class>/<image>")
+        best = max(depths, key=lambda depth: len(folders) - levels[depth].count(None))
+        at = levels[best].index(None)
+        if best >= len(folders[at]):
+            raise DataError(f"{ids[at]!r} lies in no class folder: expected DIR/<class>/<image>")
+        raise space.unknown(folders[at][best])
+
+
+def _walk(root: Path) -> Iterator[tuple[bytes, int]]:
+    """Relative path and size of every image file below `root`."""
+    seen: set[tuple[int, int]] = set()
+
+    def visit(folder: bytes, prefix: bytes) -> Iterator[tuple[bytes, int]]:
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            return
+        seen.add((status.st_dev, status.st_ino))
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            raise DataError(f"cannot list {_printable(folder)!r}: {error.strerror}; check its permissions") from error
+        for entry in entries:
+            if entry.name.startswith(b"."):
+                continue
+            if _is_dir(entry):
+                yield from visit(entry.path, prefix + entry.name + b"/")
+            elif os.fsdecode(entry.name).lower().endswith(SUFFIXES):
+                yield prefix + entry.name, _size(entry)
+
+    yield from visit(os.fsencode(root), b"")
+
+
+def _is_dir(entry: os.DirEntry[bytes]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that loops onto itself; reading it will say so
+        return False
+
+
+def _size(entry: os.DirEntry[bytes]) -> int:
+    try:
+        return entry.stat().st_size
+    except OSError:  # a broken link stays in the list, and is reported when it is read
+        return -1
+
+
+def _printable(path: bytes) -> str:
+    """The path as text that any UTF-8 file can hold: undecodable bytes are written `\\xNN`."""
+    return path.decode("utf-8", "backslashreplace")

@@ -1,0 +1,135 @@
+"""How far the work is: a bar on a terminal, plain lines elsewhere, nothing when silent."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+# Seconds between plain lines.
+EVERY = 15.0
+
+
+@dataclass
+class Progress:
+    """Counts views, and tells its listener."""
+
+    zooms: int
+    views: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+    def advance(self, views: int) -> None:
+        """`views` more are done; negative where a dead worker's are to be done again."""
+        self.views += views
+
+    @property
+    def rate(self) -> float:
+        """Views a second since the start."""
+        return self.views / max(1e-9, time.perf_counter() - self.started)
+
+
+class Reporter(Protocol):
+    """Where a command says what it is doing."""
+
+    def status(self, text: str) -> None:
+        """One line on what happens next, or on what was found."""
+        ...
+
+    def bar(self, images: int, zooms: int, of: int) -> "_Bar":
+        """A context in which `images` images are shown at `zooms` zooms; `of` is how many the run has in all."""
+        ...
+
+
+class _Bar(Protocol):
+    def __enter__(self) -> Progress: ...
+    def __exit__(self, *_: object) -> None: ...
+
+
+class _Silent:
+    def status(self, text: str) -> None:
+        pass
+
+    @contextmanager
+    def bar(self, images: int, zooms: int, of: int) -> Iterator[Progress]:
+        yield Progress(zooms)
+
+
+class _Lines(_Silent):
+    """Plain lines on standard error."""
+
+    def status(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    @contextmanager
+    def bar(self, images: int, zooms: int, of: int) -> Iterator[Progress]:
+        yield _LineProgress(zooms, images=images, resumed=of - images, of=of)
+
+
+@dataclass
+class _LineProgress(Progress):
+    images: int = 0
+    resumed: int = 0
+    of: int = 0
+    last: float = field(default_factory=time.perf_counter)
+
+    def advance(self, views: int) -> None:
+        super().advance(views)
+        now = time.perf_counter()
+        if now - self.last >= EVERY or self.views >= self.images * self.zooms:
+            self.last = now
+            left = max(0, self.images * self.zooms - self.views) / max(self.rate, 1e-9)
+            done = max(0, self.resumed) + self.views // self.zooms
+            print(f"{done}/{self.of} images  {self.rate:.0f} views/s  {left:.0f} s left", file=sys.stderr, flush=True)
+
+
+class _Terminal(_Silent):
+    """A rich bar: images, views a second, time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True)
+
+    def status(self, text: str) -> None:
+        self._console.print(text, style="dim", highlight=False, markup=False)
+
+    @contextmanager
+    def bar(self, images: int, zooms: int, of: int) -> Iterator[Progress]:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Rich
+
+        columns = (
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("images"),
+            TextColumn("{task.fields[rate]:.0f} views/s"),
+            TimeRemainingColumn(compact=True),
+        )
+        with Rich(*columns, console=self._console) as rich:
+            task = rich.add_task("", total=of, completed=of - images, rate=0.0)
+            progress = _RichProgress(zooms, bar=rich, task=task, resumed=of - images)
+            yield progress
+
+
+@dataclass
+class _RichProgress(Progress):
+    bar: object = None
+    task: object = None
+    resumed: int = 0
+
+    def advance(self, views: int) -> None:
+        super().advance(views)
+        self.bar.update(  # type: ignore[attr-defined]
+            self.task, completed=self.resumed + self.views // self.zooms, rate=self.rate
+        )
+
+
+silent: Reporter = _Silent()
+
+
+def reporter(quiet: bool) -> Reporter:
+    """The reporter for a command: a bar where standard error is a terminal, plain lines elsewhere."""
+    if quiet:
+        return silent
+    return _Terminal() if sys.stderr.isatty() else _Lines()

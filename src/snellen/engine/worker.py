@@ -1,0 +1,196 @@
+"""One worker: reads a shard's images, shows them to the classifier, commits what it answered.
+
+As a process (`python -m snellen.engine.worker`) it takes JSON lines on standard input (first the job, then a task a
+line), answers JSON lines on standard output, and ends when its input ends, so that it never outlives its parent.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from snellen.classifiers import Classifier, Prepared
+from snellen.datasets import DataSet, open_dataset
+from snellen.engine.answers import merged_table, prediction_table, probs_table, softmax
+from snellen.errors import ModelError, SnellenError
+from snellen.store.atomic import explain_os_error
+from snellen.store.schema import KINDS, SAMPLES
+from snellen.store.writer import commit
+from snellen.zoom.grid import Grid
+from snellen.zoom.render import UnreadableImage, decode, render
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Images `start` … `stop` - 1 of a shard. `commit`: False only tries them, to find an image that kills.
+
+    skip: images that are known to kill a worker, each with what the run says of it.
+    """
+
+    shard: int
+    start: int
+    stop: int
+    commit: bool = True
+    skip: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass
+class Worker:
+    """Everything a shard needs, loaded once."""
+
+    run_path: Path
+    dataset: DataSet
+    classifier: Classifier
+    grid: Grid
+    batch_size: int
+    keep_probs: bool = False
+
+    def run(self, task: Task, progress: Progress) -> bool:
+        """Do one task; True if its shard is committed by this call. `progress` hears the views done, image by image."""
+        start = time.time()
+        samples: list[dict[str, Any]] = []
+        tables: dict[str, list[pa.Table]] = {kind: [] for kind in KINDS if kind != "samples"}
+        groups = self.grid.groups
+        for image, logits in self._logits(self._views(task, samples)):
+            if not np.isfinite(logits).all():
+                raise ModelError(
+                    f"the model gave logits that are not numbers on image {self.dataset.items[image].id!r}; "
+                    "check its weights, or use --precision fp32"
+                )
+            probs = softmax(logits)
+            tables["predictions"].append(prediction_table(image, logits, probs))
+            tables["merged"].append(merged_table(image, probs, groups))
+            if self.keep_probs:
+                tables["probs"].append(probs_table(image, probs))
+            progress(len(logits))
+        if not task.commit:
+            return False
+        done = {"samples": pa.Table.from_pylist(samples, schema=SAMPLES)}
+        for kind, parts in tables.items():
+            if kind != "probs" or self.keep_probs:
+                done[kind] = pa.concat_tables(parts) if parts else KINDS[kind].empty_table()
+        errors = sum(sample["error"] is not None for sample in samples)
+        record = {
+            "start": task.start,
+            "stop": task.stop,
+            "images": len(samples),
+            "errors": errors,
+            "views": (len(samples) - errors) * len(self.grid),
+            "started": start,
+            "seconds": round(time.time() - start, 3),
+        }
+        return commit(self.run_path, task.shard, done, record)
+
+    def _views(self, task: Task, samples: list[dict[str, Any]]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Each readable image's index and views; every image leaves its row in `samples`."""
+        for image in range(task.start, task.stop):
+            sample: dict[str, Any] = dict.fromkeys(SAMPLES.names)
+            sample |= {"image": image, "image_id": self.dataset.items[image].id, "origin": self.dataset.origin(image)}
+            samples.append(sample)
+            if image in task.skip:
+                sample["error"] = task.skip[image]
+                continue
+            try:
+                data = self.dataset.read(image)
+                sample["sha256"] = hashlib.sha256(data).hexdigest()
+                picture = decode(data)
+                sample["width"], sample["height"] = picture.size
+                views = render(picture, self.grid.rules)
+            except UnreadableImage as error:
+                sample["error"] = str(error)
+            except OSError as error:
+                sample["error"] = f"cannot be read: {error.strerror or error}"
+            else:
+                yield image, views
+
+    def _logits(self, source: Iterator[tuple[int, NDArray[np.uint8]]]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Each image's logits `[zooms, classes]`; batches mix images and stay full to the last of the shard."""
+        size = self.grid.size
+        batch = np.empty((self.batch_size, size, size, 3), np.uint8)
+        held = 0  # views waiting in `batch`
+        waiting: list[tuple[int, int, list[NDArray[np.float32]]]] = []  # image, views still to come, its logits
+
+        def settle(logits: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+            while len(logits):
+                image, missing, got = waiting.pop(0)
+                got.append(logits[:missing])
+                if missing > len(logits):
+                    waiting.insert(0, (image, missing - len(logits), got))
+                else:
+                    yield image, np.concatenate(got)
+                logits = logits[missing:]
+
+        for image, views in source:
+            waiting.append((image, len(views), []))
+            while len(views):
+                if not held and len(views) >= self.batch_size:  # a full batch needs no copy
+                    yield from settle(self.classifier.logits(views[: self.batch_size]))
+                    views = views[self.batch_size :]
+                    continue
+                taken = min(self.batch_size - held, len(views))
+                batch[held : held + taken] = views[:taken]
+                held, views = held + taken, views[taken:]
+                if held == self.batch_size:
+                    held = 0
+                    yield from settle(self.classifier.logits(batch))
+        if held:
+            yield from settle(self.classifier.logits(batch[:held]))
+
+
+def load_worker(job: Mapping[str, Any], prepared: Prepared) -> Worker:
+    """The worker of a job (see `engine/plan.py`); SnellenError where the data set is no longer the planned one."""
+    dataset = open_dataset(job["data"])
+    if getattr(dataset, "fingerprint", None) != job["images"]:
+        raise SnellenError(f"the images of {job['data']!r} changed while the run was going on; run the command again")
+    grid = Grid.from_json(job["grid"])
+    return Worker(Path(job["run"]), dataset, prepared.classifier(), grid, prepared.batch_size, job["keep_probs"])
+
+
+def _serve() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def say(**answer: Any) -> None:
+        print(json.dumps(answer), file=answers, flush=True)
+
+    run = Path(".")
+    try:
+        job = json.loads(sys.stdin.readline())
+        run = Path(job["run"])
+        if job["core"] is not None:
+            os.sched_setaffinity(0, {job["core"]})
+        worker = load_worker(job, Prepared.from_json(job["model"]))
+        say(event="ready")
+        for line in sys.stdin:
+            task = json.loads(line)
+            skip = {int(image): why for image, why in task.pop("skip").items()}
+            committed = worker.run(Task(**task, skip=skip), lambda views: say(event="image", views=views))
+            say(event="done", committed=committed)
+    except OSError as error:
+        stop = explain_os_error(error, run)
+        say(event="error", message=str(stop), exit_code=stop.exit_code)
+    except SnellenError as error:
+        say(event="error", message=str(error), exit_code=error.exit_code)
+    except MemoryError:  # as if the system had killed it: the task is given to another worker, then split
+        os._exit(1)
+    except Exception as error:  # a defect, not an image: no other worker would do better
+        traceback.print_exc()
+        say(event="error", message=f"a worker failed: {type(error).__name__}: {error}", exit_code=1)
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,67 @@
+"""The study's table on a terminal, and as rows for the page and for files."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from snellen.analysis.accuracy import Share
+from snellen.analysis.summary import TOP_K, Summary
+
+
+def percent(value: float) -> str:
+    """A share in percent, two digits; a dash where there is none."""
+    return "–" if value != value else f"{100 * value:.2f}"
+
+
+def interval(share: Share) -> str:
+    """A share's 95 % interval in percent; a dash where there are no images."""
+    return f"{percent(share.low)} – {percent(share.high)}" if share.n else "–"
+
+
+def summary_rows(summary: Summary) -> list[tuple[str, Share, float | None]]:
+    """What is measured, its share, and what guessing would reach where that is stated."""
+    rule = summary.best_rule
+    rows: list[tuple[str, Share, float | None]] = [
+        ("1-crop (256, centre)", summary.one_crop, None),
+        (f"best single zoom ({rule.scale}, {PLACES[rule.row][rule.col]})", summary.best_single, None),
+        (f"top-{TOP_K} (oracle)", summary.top_k, summary.random[1]),
+        (f"upper bound, {summary.zooms} zooms", summary.upper, summary.random[0]),
+    ]
+    return rows + [(f"{name} upper bound", bound, None) for name, (bound, _) in summary.groups.items()]
+
+
+PLACES = (
+    ("top left", "top", "top right"),
+    ("left", "centre", "right"),
+    ("bottom left", "bottom", "bottom right"),
+)
+
+
+def print_summary(summary: Summary, console: Console) -> None:
+    """Print one run's table and its location map."""
+    table = Table(title=f"{summary.model} on {summary.data} ({summary.precision})", title_justify="left")
+    table.add_column("")
+    for name in ("%", "95 % interval", "n", "random %"):
+        table.add_column(name, justify="right")
+    for what, value, chance in summary_rows(summary):
+        random = "" if chance is None else percent(chance)
+        table.add_row(what, percent(value.value), interval(value), str(value.n), random)
+    console.print(table)
+    console.print("Upper bound over all scales at each location, % [95 % interval]:")
+    places = Table(show_header=False, show_lines=True)
+    for line in summary.locations:
+        places.add_row(*(f"{percent(cell.value)}\n[{interval(cell)}]" for cell in line))
+    console.print(places)
+    console.print(f"n = {summary.images} images at each location. A greedy cover needs {summary.cover_size} zooms.")
+    print_errors(summary.errors, console)
+
+
+def print_errors(errors: Sequence[tuple[str, str]], console: Console, most: int = 20) -> None:
+    """List the images that could not be read."""
+    if errors:
+        console.print(f"{len(errors)} images could not be read and are left out:", style="yellow")
+        for image, reason in errors[:most]:
+            console.print(f"  {image!r}: {reason}", style="yellow", markup=False, highlight=False)
+        if len(errors) > most:
+            console.print(f"  … and {len(errors) - most} more, in the run's samples")

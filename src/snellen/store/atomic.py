@@ -1,0 +1,67 @@
+"""Writing files that are either whole or absent.
+
+`write_atomic` replaces, `create_atomic` only creates. Both write a temporary file in the same folder, fsync it,
+put it in place in one step and fsync the folder: after a crash at any moment the name holds the old content or the
+new, never a part. Cost: two fsyncs a call, about 1 to 10 ms on a local disk.
+"""
+
+import errno
+import os
+import uuid
+from pathlib import Path
+
+from snellen.errors import SnellenError, Stopped, UsageError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Put `data` at `path`, replacing what is there."""
+    temporary = _write_temporary(path, data)
+    os.replace(temporary, path)
+    _sync_folder(path.parent)
+
+
+def create_atomic(path: Path, data: bytes) -> bool:
+    """Put `data` at `path` unless something is there: True if this call created it, False if it was there."""
+    temporary = _write_temporary(path, data)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink()
+    _sync_folder(path.parent)
+    return True
+
+
+def explain_os_error(error: OSError, path: Path) -> SnellenError:
+    """What a user should read when writing below `path` failed."""
+    reason = error.strerror or str(error)
+    if error.errno in FULL:
+        return Stopped(f"the disk is full ({path}); free some space and run the same command again to resume")
+    if error.errno in REFUSED:
+        return UsageError(f"cannot write below {str(path)!r}: {reason}; choose another place with -o")
+    return Stopped(f"writing below {str(path)!r} failed: {reason}; run the same command again to resume")
+
+
+def _write_temporary(path: Path, data: bytes) -> Path:
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

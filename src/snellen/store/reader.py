@@ -1,0 +1,243 @@
+"""Reading runs: the long table, the answers as arrays, and whether they are right by any label source."""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from snellen.errors import DataError, UsageError
+from snellen.labels import IMAGENET_1K, ClassSpace, correct_by_labels
+from snellen.store.schema import FORMAT, KINDS
+from snellen.zoom.grid import Grid
+
+if TYPE_CHECKING:
+    from snellen.analysis.accuracy import Share
+
+LABELS_FILE = "labels.csv"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One classifier's answers on one data set at one grid; what is committed so far, if it is still going on."""
+
+    path: Path
+    record: dict[str, Any]
+
+    @property
+    def grid(self) -> Grid:
+        """The view rules that `zoom` indexes."""
+        return Grid.from_json(self.record["grid"])
+
+    @property
+    def class_space(self) -> ClassSpace:
+        """The classes that `id0` … `id4` index."""
+        card = self.record["model"]["card"]
+        return IMAGENET_1K if card["space"] == IMAGENET_1K.name else ClassSpace.of_names(card["keys"], card["space"])
+
+    @property
+    def model(self) -> str:
+        """The model's spec."""
+        return str(self.record["model"]["spec"])
+
+    @property
+    def data(self) -> str:
+        """The data set's spec."""
+        return str(self.record["data"]["spec"])
+
+    @cached_property
+    def commits(self) -> dict[int, dict[str, Any]]:
+        """The commit records, by shard."""
+        return read_commits(self.path)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned shard is committed."""
+        return len(self.commits) == len(self.record["shards"]) - 1
+
+    def table(self, kind: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """All committed rows of `samples`, `predictions`, `merged` or `probs`, in the order of images."""
+        names = [commit["files"][kind]["name"] for commit in self.commits.values() if kind in commit["files"]]
+        parts = [_read_part(self.path / "parts" / name, columns) for name in names]
+        schema = KINDS[kind]
+        if not parts:
+            return (pa.schema([schema.field(c) for c in columns]) if columns else schema).empty_table()
+        return pa.concat_tables(parts).combine_chunks()
+
+    def frame(self) -> pa.Table:
+        """The long table, a row for each image and zoom; `.to_pandas()` gives a DataFrame."""
+        return self.table("predictions")
+
+    @cached_property
+    def samples(self) -> pa.Table:
+        """A row for each image: id, size, sha256, origin, and why it could not be read if so."""
+        return self.table("samples")
+
+    @property
+    def errors(self) -> list[tuple[str, str]]:
+        """Id and reason of every image that could not be read."""
+        rows = self.samples.select(["image_id", "error"]).to_pylist()
+        return [(row["image_id"], row["error"]) for row in rows if row["error"] is not None]
+
+    @cached_property
+    def image_ids(self) -> list[str]:
+        """Ids of the images that were read, in order: the rows of `answers` and `correct`."""
+        return [row["image_id"] for row in self.samples.to_pylist() if row["error"] is None]
+
+    @cached_property
+    def images(self) -> NDArray[np.int32]:
+        """Index in the data set of each row of `answers`: int32 `[images]`."""
+        readable = self.samples.filter(pc.is_null(self.samples["error"]))
+        return np.asarray(readable["image"].to_numpy(), np.int32)
+
+    def answers(self, column: str = "id0") -> NDArray[Any]:
+        """One column of the predictions as an array `[images, zooms]`, for example the best class at each zoom."""
+        table = self.table("predictions", ["image", "zoom", column])
+        values = table[column].to_numpy()
+        missing = np.nan if values.dtype.kind == "f" else -1
+        answers = np.full((len(self.images), len(self.grid)), missing, values.dtype)
+        rows = np.searchsorted(self.images, table["image"].to_numpy())
+        answers[rows, table["zoom"].to_numpy()] = values
+        return answers
+
+    def labels(self, source: str | Path | None = None) -> list[list[int]]:
+        """The label set of each row of `answers`: those the run was made with, or those of a CSV file.
+
+        source: a CSV with columns `image_id` and `labels` (classes joined by spaces or by `|`).
+        Raises DataError for an image without a label or a class that the class space does not have.
+        """
+        path = Path(source) if source is not None else self.path / LABELS_FILE
+        return read_labels(path, self.image_ids, self.class_space)
+
+    def correct(self, labels: str | Path | None = None) -> NDArray[np.bool_]:
+        """Whether each zoom's answer is one of its image's labels: bool `[images, zooms]`."""
+        return correct_by_labels(self.answers(), self.labels(labels), len(self.class_space))
+
+    def accuracy(self, labels: str | Path | None = None) -> "Share":
+        """1-crop accuracy with its count and 95 % Wilson interval.
+
+        Raises UsageError where the run's grid has no 1-crop zoom.
+        """
+        from snellen.analysis.accuracy import share
+
+        zoom = self.grid.one_crop
+        if zoom is None:
+            raise UsageError(f"the grid {self.grid.name!r} of {str(self.path)!r} has no 1-crop zoom")
+        return share(self.correct(labels)[:, zoom])
+
+
+def load_run(path: str | Path) -> Run:
+    """The run in a directory: the one that holds run.json, or a folder above exactly one such.
+
+    Raises UsageError where there is none, or more than one.
+    """
+    runs = find_runs(Path(path))
+    if len(runs) != 1:
+        names = ", ".join(str(run.path) for run in runs)
+        raise UsageError(f"{str(path)!r} holds {len(runs)} runs; name one of them: {names}")
+    return runs[0]
+
+
+def find_runs(path: Path) -> list[Run]:
+    """Every run at or below `path`, by directory name; UsageError where there is none."""
+    if not path.is_dir():
+        raise UsageError(f"no directory {str(path)!r}; give the OUT of a study, or a run below it")
+    found = [path] if (path / "run.json").is_file() else sorted(f.parent for f in path.glob("*/*/*/run.json"))
+    if not found:
+        found = sorted(f.parent for depth in ("*", "*/*") for f in path.glob(f"{depth}/run.json"))
+    if not found:
+        raise UsageError(f"no run in {str(path)!r}: no run.json in it or below; `snellen study … -o {path}` makes one")
+    return [Run(folder, read_run_json(folder)) for folder in found]
+
+
+def read_run_json(path: Path) -> dict[str, Any]:
+    """The run.json of a run directory; UsageError where it is none, or of another format."""
+    try:
+        record: dict[str, Any] = json.loads((path / "run.json").read_bytes())
+    except FileNotFoundError:
+        raise UsageError(f"{str(path)!r} is not a run: it has no run.json") from None
+    except ValueError as error:
+        raise UsageError(f"{str(path / 'run.json')!r} is damaged ({error}); move the directory away") from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise UsageError(f"{str(path)!r} was written in another format than {FORMAT}; use another -o")
+    return record
+
+
+def read_commits(run: Path) -> dict[int, dict[str, Any]]:
+    """Every commit record of a run, by shard, in order; one that is not whole counts as absent."""
+    commits = {}
+    for path in sorted((run / "commits").glob("[0-9]*.json")):
+        try:
+            commits[int(path.stem)] = json.loads(path.read_bytes())
+        except ValueError:
+            continue
+    return dict(sorted(commits.items()))
+
+
+def damaged_files(run: Path, commit: dict[str, Any]) -> list[str]:
+    """Names of a commit's files that are gone, or whose bytes are not those it names."""
+    damaged = []
+    for file in commit["files"].values():
+        path = run / "parts" / file["name"]
+        try:
+            with path.open("rb") as handle:
+                same = hashlib.file_digest(handle, "sha256").hexdigest() == file["sha256"]
+        except OSError:
+            same = False
+        if not same:
+            damaged.append(file["name"])
+    return damaged
+
+
+def encode_labels(ids: Sequence[str], labels: Sequence[Sequence[int]], space: ClassSpace) -> bytes:
+    """A label source as CSV bytes: `image_id` and `labels` (keys joined by `|`)."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["image_id", "labels"])
+    rows.writerows([i, "|".join(space.keys[k] for k in row)] for i, row in zip(ids, labels, strict=True))
+    return text.getvalue().encode()
+
+
+def read_labels(path: Path, ids: Sequence[str], space: ClassSpace) -> list[list[int]]:
+    """The label sets of the images named, from a CSV with columns `image_id` and `labels`."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"labels cannot be read from {str(path)!r}: {error}") from error
+    if not rows or not {"image_id", "labels"} <= rows[0].keys():
+        raise DataError(f"{str(path)!r} is no label source: expected a CSV with columns image_id and labels")
+    known: dict[str, int] = {}
+
+    def find(word: str) -> int:
+        if word not in known:
+            found = space.find(word)
+            if found is None:
+                raise space.unknown(word)
+            known[word] = found
+        return known[word]
+
+    split = "|" if any("|" in (row["labels"] or "") for row in rows) else None
+    by_id = {row["image_id"]: row["labels"] or "" for row in rows}
+    missing = next((i for i in ids if i not in by_id), None)
+    if missing is not None:
+        raise DataError(f"{str(path)!r} has no labels for image {missing!r}")
+    words = ((by_id[i].split(split) if split or space is IMAGENET_1K else [by_id[i]]) for i in ids)
+    return [[find(word) for word in row if word] for row in words]
+
+
+def _read_part(path: Path, columns: Sequence[str] | None) -> pa.Table:
+    try:
+        return pq.read_table(path, columns=list(columns) if columns else None, memory_map=False, partitioning=None)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UsageError(f"{str(path)!r} cannot be read ({error}); run the study again to redo its shard") from error

@@ -1,0 +1,50 @@
+"""The columns of a run's Parquet files."""
+
+import pyarrow as pa
+
+TOP = 5
+FORMAT = 1
+
+SAMPLES = pa.schema(
+    [
+        pa.field("image", pa.int32(), nullable=False),
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("width", pa.int32()),
+        pa.field("height", pa.int32()),
+        pa.field("sha256", pa.string()),
+        pa.field("origin", pa.string(), nullable=False),
+        pa.field("error", pa.string()),
+    ]
+)
+
+_ANSWERS = [pa.field(f"id{k}", pa.int32(), nullable=False) for k in range(TOP)]
+_ANSWERS += [pa.field(f"p{k}", pa.float32()) for k in range(TOP)]
+
+PREDICTIONS = pa.schema(
+    [
+        pa.field("image", pa.int32(), nullable=False),
+        pa.field("zoom", pa.int16(), nullable=False),
+        *_ANSWERS,
+        pa.field("raw_id0", pa.int32(), nullable=False),
+        pa.field("raw_p0", pa.float32()),
+    ]
+)
+
+MERGED = pa.schema(
+    [
+        pa.field("image", pa.int32(), nullable=False),
+        pa.field("group", pa.dictionary(pa.int8(), pa.string()), nullable=False),
+        pa.field("merge", pa.dictionary(pa.int8(), pa.string()), nullable=False),
+        *_ANSWERS,
+    ]
+)
+
+PROBS = pa.schema(
+    [
+        pa.field("image", pa.int32(), nullable=False),
+        pa.field("zoom", pa.int16(), nullable=False),
+        pa.field("probs", pa.list_(pa.float16()), nullable=False),
+    ]
+)
+
+KINDS = {"samples": SAMPLES, "predictions": PREDICTIONS, "merged": MERGED, "probs": PROBS}

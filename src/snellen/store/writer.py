@@ -1,0 +1,83 @@
+"""Committing a shard: its Parquet files first, then the one record that makes them exist."""
+
+import hashlib
+import io
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from snellen.store.atomic import create_atomic
+from snellen.store.schema import KINDS
+
+
+def commit_path(run: Path, shard: int) -> Path:
+    """Where the commit record of a shard stands."""
+    return run / "commits" / f"{shard:05d}.json"
+
+
+def commit(run: Path, shard: int, tables: Mapping[str, pa.Table], record: dict[str, Any]) -> bool:
+    """Write a shard's tables and then its commit record; False if another writer had committed it first.
+
+    Each writer's files carry a token of its own, so that two writers of one shard never touch each other's files;
+    the record, created only if absent, decides which exist. The loser removes its own.
+    """
+    token = uuid.uuid4().hex[:8]
+    files: dict[str, dict[str, Any]] = {}
+    paths = []
+    try:
+        for kind, table in tables.items():
+            data = encode(kind, table)
+            path = run / "parts" / f"{shard:05d}.{token}.{kind}.parquet"
+            _write_new(path, data)
+            paths.append(path)
+            files[kind] = {"name": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        _sync(run / "parts")
+        text = json.dumps({"shard": shard, **record, "files": files}, indent=1)
+        if create_atomic(commit_path(run, shard), text.encode()):
+            return True
+    except BaseException:
+        _remove(paths)
+        raise
+    _remove(paths)
+    return False
+
+
+def encode(kind: str, table: pa.Table) -> bytes:
+    """A table as the bytes of a Parquet file: zstd, integers by dictionary, probabilities byte-stream-split."""
+    schema = KINDS[kind]
+    floats = [f.name for f in schema if f.type == pa.float32()]
+    buffer = io.BytesIO()
+    pq.write_table(
+        table.cast(schema),
+        buffer,
+        compression="zstd",
+        use_dictionary=[f.name for f in schema if f.name not in floats],
+        use_byte_stream_split=floats,
+    )
+    return buffer.getvalue()
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,90 @@
+"""The main path: show every image of a data set to a classifier at every zoom, and keep what it answered."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from snellen.classifiers import prepare
+from snellen.datasets import open_dataset
+from snellen.engine.local import interruptible, job_of, run_local, worker_count
+from snellen.engine.plan import only_here, open_plan, session_record
+from snellen.engine.progress import Reporter, silent
+from snellen.store import Run, load_run
+from snellen.store.atomic import explain_os_error, write_atomic
+from snellen.store.reader import LABELS_FILE, encode_labels
+from snellen.zoom import paper_grid
+
+if TYPE_CHECKING:
+    import torch
+
+
+def study(
+    model: "str | torch.nn.Module" = "embedded/efficientnet_lite0",
+    data: str | Path = "examples",
+    *,
+    out: str | Path = "snellen-out",
+    limit: int | None = None,
+    precision: str = "fp32",
+    backend: str = "auto",
+    device: str = "auto",
+    batch_size: int | None = None,
+    workers: int | None = None,
+    keep_probs: bool = False,
+    mean: Sequence[float] | float | None = None,
+    std: Sequence[float] | float | None = None,
+    classes: Sequence[str] | None = None,
+    name: str | None = None,
+    report: Reporter = silent,
+) -> Run:
+    """Run the 324-zoom study of one model on one data set; a run that `out` holds part of is completed.
+
+    model: a spec (`timm/NAME`, `torchvision/NAME`, `embedded/NAME`, `FILE.py:FUNCTION`), or a torch module that maps
+        normalised views `[n, 3, 224, 224]` to logits; for a module also its `mean` and `std` (RGB in 0 … 1), its
+        `classes` in the order of its logits (ImageNet-1k if left out) and a `name` for its directory.
+    data: `examples`, or a folder `DIR/<class>/<image>`.
+    limit: only the first images; a later call with more extends the run.
+    precision: `fp32`, `bf16` or `fp16`; part of the run's directory.
+    batch_size, workers: chosen by measurement and by the number of cores or GPUs where None.
+    keep_probs: also write all probabilities (float16).
+
+    Raises DataError, ModelError, RunMismatch (the directory holds a run of something else), Stopped (interrupted,
+    disk full: the same call resumes) and EngineError. Images that cannot be read end in `run.errors`.
+
+    Method: Taesiri et al., "ImageNet-Hard", arXiv 2304.05538, section 3.
+    """
+    started = time.time()
+    report.status(f"opening {data}")
+    dataset = open_dataset(data)
+    report.status(f"preparing {model if isinstance(model, str) else name or type(model).__name__}")
+    prepared = prepare(
+        model,
+        precision=precision,
+        backend=backend,
+        device=device,
+        batch_size=batch_size,
+        mean=mean,
+        std=std,
+        classes=classes,
+        name=name,
+    )
+    grid = paper_grid(prepared.card.view_size)
+    ids = [item.id for item in dataset.items]
+    labels = encode_labels(ids, dataset.label_sets(ids, prepared.card.class_space), prepared.card.class_space)
+    workers = worker_count(workers, prepared.device)
+    plan = open_plan(dataset, prepared, grid, Path(out), limit=limit, workers=workers, keep_probs=keep_probs)
+    for note in prepared.card.notes:
+        report.status(note)
+    with only_here(plan.path):
+        try:
+            write_atomic(plan.path / LABELS_FILE, labels)
+            tasks = plan.tasks()
+            if tasks:
+                job = job_of(plan.path, dataset.spec, plan.record["fingerprint_parts"]["images"], grid, keep_probs)
+                images = sum(task.stop - task.start for task in tasks)
+                with interruptible(), report.bar(images, len(grid), of=plan.limit) as progress:
+                    run_local(job, prepared.with_batch(plan.record["batch_size"]), tasks, workers, progress.advance)
+                plan.finish(session_record(started, tasks, progress.views, workers))
+        except OSError as error:
+            raise explain_os_error(error, plan.path) from error
+    return load_run(plan.path)
