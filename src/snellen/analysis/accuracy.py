@@ -40,7 +40,7 @@ def share(right: NDArray[np.bool_]) -> Share:
 
 def upper_bound(correct: NDArray[np.bool_], zooms: NDArray[np.intp] | None = None) -> Share:
     """The share of images that at least one zoom (of `zooms`, indices, or of all) gets right."""
-    return share((correct if zooms is None else correct[:, zooms]).any(axis=1))
+    return share(np.any(correct if zooms is None else correct[:, zooms], axis=1))
 
 
 def per_zoom(correct: NDArray[np.bool_]) -> list[Share]:

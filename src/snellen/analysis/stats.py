@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def wilson(successes: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def wilson(
+    successes: ArrayLike, n: ArrayLike, confidence: float = 0.95
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Wilson's score interval of a binomial share, low and high, each the shape of `successes`; 0 … 1 where n is 0.
 
     Method: Wilson 1927 (no continuity correction), as `scipy.stats.binomtest(k, n).proportion_ci(method="wilson")`.

@@ -28,7 +28,9 @@ class OpenVinoClassifier:
         core = openvino.Core()
         has = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if CAPABILITIES[precision] not in has:
-            raise ModelError(f"this CPU has no {precision}; it has {', '.join(p for p, c in CAPABILITIES.items() if c in has)}")
+            raise ModelError(
+                f"this CPU has no {precision}; it has {', '.join(p for p, c in CAPABILITIES.items() if c in has)}"
+            )
         network = core.read_model(model)
         shape = network.input(0).partial_shape
         self._batch = batch

@@ -15,6 +15,8 @@ class ViewNetwork(nn.Module):
     def __init__(self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], classes: int) -> None:
         super().__init__()
         self.network = network
+        self.mean: torch.Tensor
+        self.std: torch.Tensor
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
         heads = [m for m in network.modules() if isinstance(m, nn.Linear) and m.out_features == classes]
@@ -27,6 +29,7 @@ class ViewNetwork(nn.Module):
         self._seen = arguments[0]
 
     def forward(self, views: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Logits `[n, classes]`, and the embedding `[n, embed_dim]` where there is one."""
         pixels = views.permute(0, 3, 1, 2).float() / 255
         logits = self.network((pixels - self.mean) / self.std)
         seen, self._seen = self._seen, None

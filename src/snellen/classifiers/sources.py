@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from snellen.classifiers.base import IMAGENET_MEAN, IMAGENET_STD, OwnTransform
 from snellen.classifiers.spec import ModelSpec
-from snellen.classifiers.weights import file_sha256, fit_weights, fit_weights_in_order, read_weights, module_sha256
+from snellen.classifiers.weights import file_sha256, fit_weights, fit_weights_in_order, module_sha256, read_weights
 from snellen.errors import ModelError
 from snellen.labels import IMAGENET_1K, ClassSpace
 
@@ -198,7 +198,8 @@ def _load_file(spec: ModelSpec) -> Loaded:
 
 def _import_function(path: Path, name: str) -> Callable[..., Any]:
     found = importlib.util.spec_from_file_location(f"snellen_user_{path.stem}", path)
-    assert found is not None and found.loader is not None
+    assert found is not None
+    assert found.loader is not None
     module = importlib.util.module_from_spec(found)
     sys.path.insert(0, str(path.parent))
     try:

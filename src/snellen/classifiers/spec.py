@@ -9,7 +9,9 @@ from typing import Any
 from snellen.errors import ModelError
 
 KINDS = ("embedded", "timm", "torchvision")
-FORMS = "embedded/NAME, timm/NAME, torchvision/NAME[:WEIGHTS] (each with [@CHECKPOINT][,option=value]) or FILE.py:FUNCTION"
+FORMS = (
+    "embedded/NAME, timm/NAME, torchvision/NAME[:WEIGHTS] (each with [@CHECKPOINT][,option=value]) or FILE.py:FUNCTION"
+)
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,9 @@ def fit_weights(module: "torch.nn.Module", weights: Mapping[str, "torch.Tensor"]
     optional = {k for k in own if k.endswith("num_batches_tracked")}
     missing = [k for k in own if k not in weights and k not in optional]
     extra = [k for k in weights if k not in own and not k.endswith("num_batches_tracked")]
-    other = [f"{k} {list(weights[k].shape)} ≠ {list(own[k])}" for k in own if k in weights and weights[k].shape != own[k]]
+    other = [
+        f"{k} {list(weights[k].shape)} ≠ {list(own[k])}" for k in own if k in weights and weights[k].shape != own[k]
+    ]
     found = [("missing", missing), ("unexpected", extra), ("of another shape", other)]
     if any(entries for _, entries in found):
         raise ModelError(

@@ -102,5 +102,5 @@ def _size(entry: os.DirEntry[bytes]) -> int:
 
 
 def _printable(path: bytes) -> str:
-    """The path as text that any UTF-8 file can hold: undecodable bytes are written `\\xNN`."""
+    r"""The path as text that any UTF-8 file can hold: undecodable bytes are written `\xNN`."""
     return path.decode("utf-8", "backslashreplace")

@@ -14,7 +14,7 @@ MERGES = ("mean", "max")
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Softmax over the last axis."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
 def top(scores: NDArray[np.float32], k: int = TOP) -> NDArray[np.int32]:
@@ -25,9 +25,8 @@ def top(scores: NDArray[np.float32], k: int = TOP) -> NDArray[np.int32]:
     order = np.argsort(-np.take_along_axis(scores, ids, 1), axis=1, kind="stable")
     ids = np.take_along_axis(ids, order, 1).astype(np.int32)
     ids[:, 0] = scores.argmax(axis=1)  # a tie wider than k may have lost its lowest id above
-    if classes < k:
-        ids = np.concatenate([ids, np.full((n, k - classes), -1, np.int32)], axis=1)
-    return ids
+    padding = np.full((n, max(0, k - classes)), -1, np.int32)
+    return np.concatenate([ids, padding], axis=1)
 
 
 def prediction_table(image: int, logits: NDArray[np.float32], probs: NDArray[np.float32]) -> pa.Table:

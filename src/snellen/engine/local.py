@@ -183,7 +183,9 @@ class _Engine:
         elif task.commit:
             self._fruitless[task.shard] += 1
             if self._fruitless[task.shard] >= FRUITLESS:
-                raise EngineError(f"shard {task.shard} keeps ending its worker, but no image of it does:\n{_tail(self._log)}")
+                raise EngineError(
+                    f"shard {task.shard} keeps ending its worker, but no image of it does:\n{_tail(self._log)}"
+                )
             self._deaths[where] = 0
             suspect = self._suspects[task.shard] = _Suspect(task, guilty=dict(task.skip))
             self._split(suspect, task)

@@ -95,7 +95,7 @@ def model_name(text: str) -> str:
 
 
 def fingerprint(dataset: DataSet, prepared: Prepared, grid: Grid, keep_probs: bool) -> dict[str, Any]:
-    """Everything that decides what a run's rows hold, each part by name; labels, limit, batch and workers are not in it."""
+    """Everything that decides what a run's rows hold, by name; labels, limit, batch and workers do not."""
     card = prepared.card
     return {
         "images": getattr(dataset, "fingerprint", ""),
@@ -156,7 +156,9 @@ def only_here(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UsageError(f"another process is working in {str(path)!r}; wait for it, or choose another -o") from None
+            raise UsageError(
+                f"another process is working in {str(path)!r}; wait for it, or choose another -o"
+            ) from None
         yield
 
 
@@ -212,7 +214,7 @@ def _bounds(bounds: list[int], stop: int, zooms: int, views_per_s: float, worker
 def _rendered_sha256(grid: Grid) -> str:
     """sha256 of the pixels this Pillow makes of a fixed picture, so that another Pillow's rounding is noticed."""
     pixels = bytes((x * x + 7 * y * x + 13 * y * c) % 251 for y in range(24) for x in range(36) for c in range(3))
-    return hashlib.sha256(render(Image.frombytes("RGB", (36, 24), pixels), grid.rules)).hexdigest()
+    return hashlib.sha256(render(Image.frombytes("RGB", (36, 24), pixels), grid.rules).tobytes()).hexdigest()
 
 
 def _check_same(path: Path, record: dict[str, Any], parts: dict[str, Any]) -> None:
@@ -234,5 +236,5 @@ def _put_aside(path: Path, shard: int) -> None:
         target = path / "damaged" / f"{record.name}.{number}"
         if not target.exists():
             target.parent.mkdir(exist_ok=True)
-            os.replace(record, target)
+            record.replace(target)
             return

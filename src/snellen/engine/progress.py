@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -36,14 +36,9 @@ class Reporter(Protocol):
         """One line on what happens next, or on what was found."""
         ...
 
-    def bar(self, images: int, zooms: int, of: int) -> "_Bar":
+    def bar(self, images: int, zooms: int, of: int) -> AbstractContextManager[Progress]:
         """A context in which `images` images are shown at `zooms` zooms; `of` is how many the run has in all."""
         ...
-
-
-class _Bar(Protocol):
-    def __enter__(self) -> Progress: ...
-    def __exit__(self, *_: object) -> None: ...
 
 
 class _Silent:

@@ -167,7 +167,7 @@ def _serve() -> None:
     def say(**answer: Any) -> None:
         print(json.dumps(answer), file=answers, flush=True)
 
-    run = Path(".")
+    run = Path()
     try:
         job = json.loads(sys.stdin.readline())
         run = Path(job["run"])

@@ -26,7 +26,7 @@ STYLE = {
 def location_figure(summary: Summary) -> Figure:
     """The 3 x 3 map: at each anchor the upper bound over all scales, in percent, with its interval."""
     with rc_context(STYLE):
-        figure = Figure(figsize=(4.6, 4.0), layout="constrained")
+        figure = Figure(figsize=(4.4, 3.9), layout="constrained")
         axes = figure.add_subplot()
         values = [[100 * cell.value for cell in line] for line in summary.locations]
         image = axes.imshow(values, cmap="cividis")
@@ -47,7 +47,7 @@ def location_figure(summary: Summary) -> Figure:
 def scale_figure(summary: Summary) -> Figure:
     """Accuracy over scale: at the centre, and the upper bound over the nine anchors, with 95 % intervals."""
     with rc_context(STYLE):
-        figure = Figure(figsize=(6.6, 4.0), layout="constrained")
+        figure = Figure(figsize=(6.4, 3.9), layout="constrained")
         axes = figure.add_subplot()
         scales = [scale for scale, _, _ in summary.curve]
         lines = (
@@ -59,15 +59,15 @@ def scale_figure(summary: Summary) -> Figure:
             low, high = ([100 * s.low for s in shares], [100 * s.high for s in shares])
             axes.fill_between(scales, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.axvline(224, color="0.4", linewidth=0.8, linestyle=":")
-        axes.text(224, 1.01, "window 224", transform=axes.get_xaxis_transform(), ha="center", fontsize=8, color="0.3")
+        axes.text(230, 1, "scale = window", fontsize=8, color="0.3")
         axes.set_xscale("log", base=2)
         ticks = [10, 16, 32, 64, 128, 256, 512, 1024]
         axes.set_xticks(ticks, [str(t) for t in ticks])
         axes.minorticks_off()
-        axes.set_ylim(0, 100)
+        axes.set_ylim(-1, 101)
         axes.set_xlabel("scale: shorter side after resizing, pixels")
         axes.set_ylabel("right, %")
-        axes.legend(frameon=False, loc="lower center", fontsize=9)
+        figure.legend(frameon=False, loc="outside upper center", ncols=2, fontsize=9)
     return figure
 
 

@@ -53,7 +53,10 @@ def print_summary(summary: Summary, console: Console) -> None:
     for line in summary.locations:
         places.add_row(*(f"{percent(cell.value)}\n[{interval(cell)}]" for cell in line))
     console.print(places)
-    console.print(f"n = {summary.images} images at each location. A greedy cover needs {summary.cover_size} zooms.")
+    console.print(
+        f"n = {summary.images} images at each location. "
+        f"The greedy cover reaches the upper bound with {summary.cover_size} of {summary.zooms} zooms."
+    )
     print_errors(summary.errors, console)
 
 

@@ -19,7 +19,7 @@ REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, 
 def write_atomic(path: Path, data: bytes) -> None:
     """Put `data` at `path`, replacing what is there."""
     temporary = _write_temporary(path, data)
-    os.replace(temporary, path)
+    temporary.replace(path)
     _sync_folder(path.parent)
 
 

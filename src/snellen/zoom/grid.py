@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +67,8 @@ class ViewRule:
         return (0, round((length - self.size) / 2), length - self.size)[cell]
 
 
-class Zoom(NamedTuple):
+@dataclass(frozen=True)
+class Zoom:
     """One framing of the study: shorter side after resizing, and the anchor's row and column.
 
     >>> Zoom(256, 1, 1).index
@@ -112,7 +113,8 @@ class Grid:
     @property
     def one_crop(self) -> int | None:
         """Index of the 1-crop zoom (scale 256, centre), or None where the grid lacks it."""
-        places = [i for i, r in enumerate(self.rules) if (r.scale, r.row, r.col, r.anchor) == (*ONE_CROP, "thirds")]
+        wanted = ONE_CROP.rule(self.size)
+        places = [i for i, rule in enumerate(self.rules) if rule == wanted]
         return places[0] if places else None
 
     @property
