@@ -1,6 +1,6 @@
 """Preparing a model: load it once, describe it in a card, convert it for OpenVINO, find its best batch size.
 
-Run as a child process (`python -m snellen.classifiers.convert`), so that torch is paid for once a model and not by
+Run as a child process (`serve`), so that torch is paid for once a model and not by
 every command. The request is JSON on standard input, the answer JSON on standard output.
 """
 
@@ -145,7 +145,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     return {"entry": str(entry)}
 
 
-def main() -> None:
+def serve() -> None:
     """Answer one request; an error of Snellen's goes back as `error`, anything else as a traceback and exit 1."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print goes to standard error, not into the answer
@@ -155,6 +155,3 @@ def main() -> None:
         answer = {"error": str(error)}
     print(json.dumps(answer), file=answers, flush=True)
 
-
-if __name__ == "__main__":
-    main()

@@ -219,7 +219,7 @@ def _tuned(model: Path, precision: str) -> dict[str, Any]:
 
 def _child(request: dict[str, Any], what: str) -> dict[str, Any]:
     """Ask the child process that may import torch; its errors are raised here."""
-    command = [sys.executable, "-m", "snellen.classifiers.convert"]
+    command = [sys.executable, "-P", "-c", "from snellen.classifiers.convert import serve; serve()"]
     done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=False)
     if done.returncode or not done.stdout.strip():
         raise EngineError(f"{what} failed (exit {done.returncode}):\n{done.stderr.strip()[-2000:]}")

@@ -120,7 +120,7 @@ class _Engine:
         threads = {} if core is None else dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         with self._log.open("a") as log:
             handle = subprocess.Popen(
-                [sys.executable, "-m", "snellen.engine.worker"],
+                [sys.executable, "-P", "-c", "from snellen.engine.worker import serve; serve()"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

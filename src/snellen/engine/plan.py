@@ -79,7 +79,7 @@ def safe_name(shown: str, full: str) -> str:
     >>> safe_name("examples", "examples"), safe_name("my images", "my images")
     ('examples', 'myimages-6d2a07')
     """
-    safe = re.sub(r"[^A-Za-z0-9._+=-]", "", shown).lstrip(".")[:80]
+    safe = re.sub(r"[^A-Za-z0-9._+=@,-]", "", shown).lstrip(".")[:80]
     return safe if safe == full else f"{safe}-{hashlib.sha256(full.encode()).hexdigest()[:6]}"
 
 

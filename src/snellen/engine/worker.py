@@ -1,6 +1,6 @@
 """One worker: reads a shard's images, shows them to the classifier, commits what it answered.
 
-As a process (`python -m snellen.engine.worker`) it takes JSON lines on standard input (first the job, then a task a
+As a process (`serve`) it takes JSON lines on standard input (first the job, then a task a
 line), answers JSON lines on standard output, and ends when its input ends, so that it never outlives its parent.
 """
 
@@ -159,7 +159,8 @@ def load_worker(job: Mapping[str, Any], prepared: Prepared) -> Worker:
     return Worker(Path(job["run"]), dataset, prepared.classifier(), grid, prepared.batch_size, job["keep_probs"])
 
 
-def _serve() -> None:
+def serve() -> None:
+    """Work as a child process until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -191,6 +192,3 @@ def _serve() -> None:
         traceback.print_exc()
         say(event="error", message=f"a worker failed: {type(error).__name__}: {error}", exit_code=1)
 
-
-if __name__ == "__main__":
-    _serve()

@@ -1,0 +1,68 @@
+"""What the benchmarks share: the models they measure, commands and their time, tables."""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+ZOOMS = 324
+
+
+def arguments(description: str) -> argparse.ArgumentParser:
+    """A parser with the two things every benchmark needs."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("data", type=Path, help="a folder <class>/<image> of photographs")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="mobilenetv2_100 as .safetensors")
+    return parser
+
+
+def mobilenet(checkpoint: Path) -> str:
+    """The spec of the network that is measured; trained with TensorFlow's padding and normalisation."""
+    return f"timm/mobilenetv2_100@{checkpoint.resolve()},mean=0.5,pad_type=same,std=0.5"
+
+
+def study(data: Path, model: str, out: Path, *options: str) -> float:
+    """Wall seconds of one `snellen study` as a whole process."""
+    command = [sys.executable, "-m", "snellen.cli", "study", str(data), "-m", model, "-o", str(out), "-q", *options]
+    start = time.perf_counter()
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        sys.exit(done.stderr)
+    return seconds
+
+
+def fresh(run: Callable[[Path], float]) -> float:
+    """Call `run` with an empty folder that is removed afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="snellen-bench-"))
+    try:
+        return run(folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def median(values: Sequence[float]) -> float:
+    return statistics.median(values)
+
+
+def show(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a Markdown table."""
+    print(f"\n### {title}\n\n| {' | '.join(header)} |\n|{'---|' * len(header)}")
+    for row in rows:
+        print(f"| {' | '.join(map(str, row))} |")
+    sys.stdout.flush()
+
+
+def worker_cores() -> list[int]:
+    return sorted(os.sched_getaffinity(0))
+
+
+def dump(value: object) -> str:
+    return json.dumps(value)

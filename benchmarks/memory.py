@@ -1,0 +1,64 @@
+"""Peak memory of all processes of a study together (sum of proportional set sizes), for a folder and for its copies.
+
+python benchmarks/memory.py DATA --checkpoint FILE [--copies 10]
+"""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+import common
+
+
+def peak(command: list[str]) -> float:
+    """Run a command; the largest sum of PSS over its process tree in MB, sampled four times a second."""
+    process = psutil.Popen(command, stdout=subprocess.DEVNULL)
+    most = 0
+    while process.poll() is None:
+        try:
+            family = [process, *process.children(recursive=True)]
+            most = max(most, sum(p.memory_full_info().pss for p in family))
+        except psutil.Error:
+            pass
+        time.sleep(0.25)
+    if process.returncode:
+        sys.exit(f"exit code {process.returncode}")
+    return most / 2**20
+
+
+def copies(data: Path, count: int, folder: Path) -> Path:
+    """A folder with every image of `data` `count` times, as links."""
+    for path in sorted(data.glob("*/*")):
+        (folder / path.parent.name).mkdir(exist_ok=True)
+        for k in range(count):
+            (folder / path.parent.name / f"{k}_{path.name}").symlink_to(path.resolve())
+    return folder
+
+
+def main():
+    parser = common.arguments(__doc__)
+    parser.add_argument("--copies", type=int, default=10)
+    parser.add_argument("--precision", default="bf16")
+    options = parser.parse_args()
+    model, rows = common.mobilenet(options.checkpoint), []
+    base = [sys.executable, "-m", "snellen.cli", "study"]
+
+    def measure(data: Path) -> float:
+        flags = ["-m", model, "--precision", options.precision, "--workers", "2", "-q"]
+        return common.fresh(lambda out: peak([*base, str(data), *flags, "-o", str(out)]))
+
+    def repeated(folder: Path) -> float:
+        data = copies(options.data, options.copies, folder)
+        rows.append([len(list(data.glob("*/*"))), f"{measure(data):.0f}"])
+        return 0.0
+
+    rows.append([len(list(options.data.glob("*/*"))), f"{measure(options.data):.0f}"])
+    common.fresh(repeated)
+    common.show(f"Peak memory, 2 workers, {options.precision}", ("images", "MB"), rows)
+
+
+if __name__ == "__main__":
+    main()

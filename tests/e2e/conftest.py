@@ -1,0 +1,74 @@
+"""A small network with real files behind it, small pictures, and ways to look at a run from outside."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+WNIDS = ("n01440764", "n01443537", "n01484850", "n01491361", "n01494475")
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory):
+    """A checkpoint of timm's smallest test network, with fixed random weights."""
+    import timm
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    state = {k: v.contiguous() for k, v in timm.create_model("test_resnet").eval().state_dict().items()}
+    save_file(state, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_weights):
+    """The spec of that network."""
+    return f"timm/test_resnet@{tiny_weights},mean=0.5,std=0.5"
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """24 small pictures in five class folders."""
+    root = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for k in range(24):
+        height, width = rng.integers(24, 32, 2)
+        pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
+        folder = root / WNIDS[k % len(WNIDS)]
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(pixels).resize((width * 2, height * 2), Image.Resampling.BILINEAR).save(folder / f"{k:02d}.png")
+    return root
+
+
+@pytest.fixture
+def own_pictures(pictures, tmp_path):
+    """A copy of the pictures that a test may change."""
+    return Path(shutil.copytree(pictures, tmp_path / "pictures"))
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """sha256 of every file below a folder, by relative path."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def only_run(out: Path) -> Path:
+    """The one run directory below `out`."""
+    (found,) = out.glob("*/*/*/run.json")
+    return found.parent
+
+
+def commits(out: Path) -> dict[str, bytes]:
+    """The commit records below `out`, by file name."""
+    return {path.name: path.read_bytes() for path in out.glob("*/*/*/commits/*.json")}
+
+
+def record(out: Path) -> dict:
+    """The run.json below `out`."""
+    return json.loads((only_run(out) / "run.json").read_text())

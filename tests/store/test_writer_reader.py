@@ -1,0 +1,418 @@
+"""What is committed is read back, and nothing else is; tables against plain pyarrow."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import threading
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import snellen
+from snellen.errors import DataError, UsageError
+from snellen.labels import IMAGENET_1K, ClassSpace
+from snellen.store import Run
+from snellen.store.reader import damaged_files, encode_labels, find_runs, read_commits, read_labels
+from snellen.store.schema import KINDS
+from snellen.store.writer import commit, commit_path
+from snellen.zoom import Grid, ViewRule, paper_grid
+
+NINE = paper_grid(224, (256,))
+TOP = range(5)
+COLUMNS = {
+    "samples": "image image_id width height sha256 origin error".split(),
+    "predictions": ["image", "zoom", *(f"id{k}" for k in TOP), *(f"p{k}" for k in TOP), "raw_id0", "raw_p0"],
+    "merged": ["image", "group", "merge", *(f"id{k}" for k in TOP), *(f"p{k}" for k in TOP)],
+    "probs": ["image", "zoom", "probs"],
+}
+
+
+def table_of(kind, rows=7, seed=0):
+    """Random rows of a kind, a third of what may be null being null."""
+    rng = np.random.default_rng(seed)
+
+    def value(field):
+        if field.nullable and rng.random() < 1 / 3:
+            return None
+        if pa.types.is_list(field.type):
+            return rng.random(4).astype(np.float16).tolist()
+        if pa.types.is_floating(field.type):
+            return float(np.float32(rng.random()))
+        if pa.types.is_integer(field.type):
+            return int(rng.integers(-1, 300))
+        return rng.choice(["", "a", "new\nline", "é雪", "x" * 300]).item()
+
+    return pa.Table.from_pylist([{f.name: value(f) for f in KINDS[kind]} for _ in range(rows)], schema=KINDS[kind])
+
+
+@pytest.fixture
+def run(tmp_path):
+    path = tmp_path / "run"
+    (path / "parts").mkdir(parents=True)
+    (path / "commits").mkdir()
+    return path
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_columns_are_the_documented_ones():
+    assert {kind: schema.names for kind, schema in KINDS.items()} == COLUMNS
+    types = {"image": pa.int32(), "zoom": pa.int16(), "id0": pa.int32(), "p4": pa.float32(), "raw_id0": pa.int32()}
+    for kind, schema in KINDS.items():
+        for name in types.keys() & set(schema.names):
+            assert schema.field(name).type == types[name], (kind, name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rows", [0, 1, 500])
+def test_tables_come_back_as_they_were(kind, rows, run):
+    tables = [table_of(kind, rows, seed) for seed in range(3)]
+    for shard in (2, 0, 1):
+        assert commit(run, shard, {kind: tables[shard]}, {"images": rows})
+    expected = [row for table in tables for row in table.to_pylist()]
+    read = Run(run, {}).table(kind)
+    assert read.to_pylist() == expected
+    assert read.schema.names == COLUMNS[kind]
+    # As any other program would read it.
+    files = [json.loads(p.read_text())["files"][kind]["name"] for p in sorted((run / "commits").iterdir())]
+    plain = [pq.ParquetFile(run / "parts" / name).read() for name in files]
+    assert [row for table in plain for row in table.to_pylist()] == expected
+    assert all(table.schema.equals(KINDS[kind]) for table in plain)
+
+
+def test_some_columns_in_the_order_asked(run):
+    table = table_of("predictions")
+    commit(run, 0, {"predictions": table}, {})
+    assert Run(run, {}).table("predictions", ["p1", "zoom"]).equals(table.select(["p1", "zoom"]))
+
+
+def test_a_table_of_another_schema_is_not_committed(run):
+    with pytest.raises((ValueError, pa.ArrowInvalid)):
+        commit(run, 0, {"samples": table_of("samples"), "predictions": table_of("merged")}, {})
+    assert names(run / "parts") == names(run / "commits") == []
+
+
+def test_the_record_names_its_files_bytes_and_hashes(run):
+    commit(run, 7, {"samples": table_of("samples"), "probs": table_of("probs")}, {"images": 7, "errors": 1})
+    assert commit_path(run, 7) == run / "commits" / "00007.json"
+    record = json.loads((run / "commits" / "00007.json").read_text())
+    assert (record["shard"], record["images"], record["errors"]) == (7, 7, 1)
+    assert sorted(file["name"] for file in record["files"].values()) == names(run / "parts")
+    for kind, file in record["files"].items():
+        data = (run / "parts" / file["name"]).read_bytes()
+        assert file["name"].startswith("00007.")
+        assert file["name"].endswith(f".{kind}.parquet")
+        assert (file["bytes"], file["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
+
+
+def test_the_loser_of_a_shard_takes_its_files_away(run):
+    first, second = table_of("samples", seed=1), table_of("samples", seed=2)
+    assert commit(run, 0, {"samples": first}, {}) is True
+    before = names(run / "parts")
+    assert commit(run, 0, {"samples": second, "predictions": table_of("predictions")}, {}) is False
+    assert names(run / "parts") == before
+    assert names(run / "commits") == ["00000.json"]
+    assert Run(run, {}).table("samples").equals(first)
+
+
+def test_of_two_writers_at_once_one_wins_whole(run):
+    for shard in range(15):
+        barrier, results = threading.Barrier(2), {}
+        tables = [{kind: table_of(kind, 9, seed) for kind in ("samples", "predictions")} for seed in (1, 2)]
+
+        def write(k, shard=shard, barrier=barrier, results=results, tables=tables):
+            barrier.wait()
+            results[k] = commit(run, shard, tables[k], {"writer": k})
+
+        threads = [threading.Thread(target=write, args=(k,)) for k in (0, 1)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(results.values()) == [False, True]
+        record = read_commits(run)[shard]
+        assert results[record["writer"]] is True
+        assert damaged_files(run, record) == []
+        for kind, table in tables[record["writer"]].items():
+            assert pq.ParquetFile(run / "parts" / record["files"][kind]["name"]).read().equals(table)
+    assert len(names(run / "parts")) == 15 * 2
+
+
+@pytest.mark.parametrize("calls", range(3))
+def test_a_commit_that_fails_leaves_nothing(run, calls, monkeypatch):
+    """The disk fills up while file number `calls` is made durable: two tables, then the folder."""
+    count = iter(range(100))
+
+    def fill(_):
+        if next(count) >= calls:
+            raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(os, "fsync", fill)
+    with pytest.raises(OSError, match="no space"):
+        commit(run, 0, {"samples": table_of("samples"), "merged": table_of("merged")}, {})
+    assert names(run / "parts") == names(run / "commits") == []
+
+
+def test_without_its_record_a_part_does_not_exist(run):
+    commit(run, 0, {"samples": table_of("samples", seed=1)}, {})
+    commit(run, 1, {"samples": table_of("samples", seed=2)}, {})
+    commit_path(run, 1).unlink()
+    assert list(read_commits(run)) == [0]
+    assert Run(run, {}).table("samples").equals(table_of("samples", seed=1))
+
+
+@pytest.mark.parametrize("content", [b"", b'{"shard": 1, "fi', b"\xff\xfe", b"null", b"[]", b'{"shard": 1}'])
+def test_a_record_that_is_not_whole_counts_as_absent(run, content):
+    commit(run, 0, {"samples": table_of("samples")}, {})
+    commit_path(run, 1).write_bytes(content)
+    (run / "commits" / ".00002.json.abcdef.tmp").write_bytes(b"{}")
+    (run / "commits" / "0x.json").write_bytes(b"{}")
+    assert list(read_commits(run)) == [0]
+    assert Run(run, {}).table("samples").num_rows == 7
+
+
+def test_records_come_in_the_order_of_shards(run):
+    for shard in (100_000, 3, 20, 0):
+        commit(run, shard, {}, {})
+    assert list(read_commits(run)) == [0, 3, 20, 100_000]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-1],
+        lambda data: data + b"\0",
+        lambda data: b"",
+        lambda data: data[:50] + bytes([data[50] ^ 1]) + data[51:],
+        lambda data: bytes(len(data)),
+        None,
+    ],
+)
+def test_damaged_files_are_named(run, damage):
+    commit(run, 0, {"samples": table_of("samples", 50), "merged": table_of("merged", 50)}, {})
+    record = read_commits(run)[0]
+    assert damaged_files(run, record) == []
+    name = record["files"]["merged"]["name"]
+    if damage is None:
+        (run / "parts" / name).unlink()
+    else:
+        (run / "parts" / name).write_bytes(damage((run / "parts" / name).read_bytes()))
+    assert damaged_files(run, record) == [name]
+
+
+@pytest.mark.parametrize("data", [None, b"", b"no parquet"])
+def test_reading_a_lost_part_says_what_to_do(run, data):
+    commit(run, 0, {"samples": table_of("samples")}, {})
+    path = run / "parts" / read_commits(run)[0]["files"]["samples"]["name"]
+    path.unlink() if data is None else path.write_bytes(data)
+    with pytest.raises(UsageError, match=r"samples\.parquet.*run the study again"):
+        Run(run, {}).table("samples")
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_record_cannot_name_a_file_outside_the_run(run, tmp_path, absolute):
+    pq.write_table(table_of("samples"), tmp_path / "secret.parquet")
+    name = str(tmp_path / "secret.parquet") if absolute else "../../secret.parquet"
+    file = {"name": name, "bytes": 1, "sha256": "0" * 64}
+    commit_path(run, 0).write_text(json.dumps({"shard": 0, "files": {"samples": file}}))
+    rows = 0
+    with contextlib.suppress(UsageError):
+        rows = Run(run, {}).table("samples").num_rows
+    assert rows == 0
+
+
+def test_arrays_of_a_run(make_run):
+    truth = make_run(20, bad=(3, 9, 10), shards=(0, 8, 12, 20), grid=NINE)
+    run = snellen.load_run(truth.path)
+    assert run.complete
+    assert run.grid == NINE
+    assert run.class_space.keys == truth.space.keys
+    assert (run.model, run.data) == ("made-up-model", "made-up-data")
+    assert run.image_ids == truth.image_ids
+    assert run.images.tolist() == truth.images
+    assert run.errors == truth.errors
+    assert np.array_equal(run.answers(), truth.ids)
+    assert run.answers().dtype == np.int32
+    assert run.labels() == truth.labels
+    for i, accepted in enumerate(truth.labels):
+        assert run.correct()[i].tolist() == [k in accepted for k in truth.ids[i]]
+    frame = run.frame()
+    assert frame.num_rows == 17 * 9
+    assert frame.schema.names == COLUMNS["predictions"]
+    assert frame["image"].to_pylist() == [k for k in truth.images for _ in range(9)]
+    assert frame["zoom"].to_pylist() == list(range(9)) * 17
+    assert np.array_equal(run.answers("p1"), np.full((17, 9), 0.25, np.float32))
+    assert run.samples["image_id"].to_pylist() == [f"folder/{k:03d}.jpg" for k in range(20)]
+
+
+def test_a_run_that_is_going_on(make_run):
+    truth = make_run(20, bad=(3, 9), shards=(0, 8, 12, 20), left_out=(1,), grid=NINE)
+    run = snellen.load_run(truth.path)
+    assert not run.complete
+    assert run.images.tolist() == truth.images
+    assert not {8, 9, 10, 11} & set(truth.images)
+    assert np.array_equal(run.answers(), truth.ids)
+    assert run.labels() == truth.labels
+    assert run.errors == truth.errors == [("folder/003.jpg", "broken 3")]
+
+
+@pytest.mark.parametrize("bad", [(), range(5)])
+def test_a_run_without_a_readable_image(make_run, bad):
+    truth = make_run(5, bad=bad, left_out=() if bad else (0,), grid=NINE)
+    run = snellen.load_run(truth.path)
+    assert run.complete == bool(bad)
+    assert len(run.errors) == len(bad)
+    assert run.correct().shape == run.answers("p0").shape == (0, 9)
+    accuracy = run.accuracy()
+    assert (accuracy.hits, accuracy.n, accuracy.low, accuracy.high) == (0, 0, 0.0, 1.0)
+
+
+def test_answers_that_are_missing(run):
+    """No row is -1 or nan, so is a null; a row's place is by its zoom, not by its position."""
+    rows = [
+        {"image": image, "zoom": zoom, **dict.fromkeys([f"id{k}" for k in TOP], 3), "raw_id0": 3, "p0": p}
+        for image, zoom, p in [(4, 2, 0.5), (4, 0, None), (6, 1, 0.25)]
+    ]
+    samples = [{"image": k, "image_id": str(k), "origin": "x", "error": "bad" if k == 5 else None} for k in (4, 5, 6)]
+    tables = {
+        "samples": pa.Table.from_pylist(samples, schema=KINDS["samples"]),
+        "predictions": pa.Table.from_pylist(rows, schema=KINDS["predictions"]),
+    }
+    commit(run, 0, tables, {})
+    grid = Grid("three", tuple(ViewRule(256, 1, col) for col in range(3)))
+    read = Run(run, {"grid": grid.to_json()})
+    assert read.answers().tolist() == [[3, -1, 3], [-1, 3, -1]]
+    np.testing.assert_array_equal(read.answers("p0"), [[np.nan, np.nan, 0.5], [np.nan, 0.25, np.nan]])
+
+
+def test_one_crop_accuracy(make_run, tmp_path):
+    truth = make_run(15, bad=(2,))
+    run = snellen.load_run(truth.path)
+    hits = sum(int(truth.ids[i, 112]) in accepted for i, accepted in enumerate(truth.labels))
+    assert (run.accuracy().hits, run.accuracy().n) == (hits, 14)
+    other = make_run(3, path=tmp_path / "other", grid=paper_grid(224, (224,)))
+    with pytest.raises(UsageError, match="no 1-crop zoom"):
+        snellen.load_run(other.path).accuracy()
+
+
+def test_other_labels_need_no_new_run(make_run, tmp_path):
+    truth = make_run(6, grid=NINE)
+    run = snellen.load_run(truth.path)
+    everything = "|".join(truth.space.keys)
+    path = tmp_path / "all.csv"
+    path.write_text("labels,image_id,note\n" + "".join(f"{everything},{i},x\n" for i in truth.image_ids))
+    assert run.correct(path).all()
+    assert run.accuracy(path).hits == 6
+    assert not run.correct().all()
+
+
+def test_finding_runs(make_run, tmp_path):
+    out = tmp_path / "out"
+    paths = [make_run(1, path=out / "data" / model / "paper-fp32", grid=NINE).path for model in ("b", "a")]
+    assert [run.path for run in find_runs(out)] == sorted(paths)
+    assert snellen.load_run(out / "data" / "a").path == snellen.load_run(str(paths[1])).path == paths[1]
+    with pytest.raises(UsageError, match=r"holds 2 runs; name one of them: .*/a/.*/b/"):
+        snellen.load_run(out)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "no directory"),
+        (lambda path: path.mkdir(), "no run in .* no run.json"),
+        (lambda path: path.write_text("x"), "no directory"),
+    ],
+)
+def test_where_there_is_no_run(make, message, tmp_path):
+    make(tmp_path / "out")
+    with pytest.raises(UsageError, match=message):
+        snellen.load_run(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "damaged"), (b"{", "damaged"), (b"\xff", "damaged"), (b"[]", "format"), (b'{"format": 99}', "format")],
+)
+def test_a_run_json_that_cannot_be_used(content, message, run):
+    (run / "run.json").write_bytes(content)
+    with pytest.raises(UsageError, match=message):
+        snellen.load_run(run)
+
+
+# Whatever the names of images and classes are.
+words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)
+
+
+@given(st.lists(words, min_size=1, max_size=5, unique=True), st.data())
+def test_labels_round_trip_with_any_image_id(tmp_path_factory, ids, data):
+    some = st.lists(st.integers(0, 999), min_size=1, max_size=3, unique=True)
+    labels = [data.draw(some) for _ in ids]
+    path = tmp_path_factory.getbasetemp() / "labels.csv"
+    path.write_bytes(encode_labels(ids, labels, IMAGENET_1K))
+    assert read_labels(path, ids, IMAGENET_1K) == labels
+    assert read_labels(path, ids[::-1], IMAGENET_1K) == labels[::-1]
+
+
+@given(st.lists(words.filter(str.strip), min_size=1, max_size=5, unique_by=lambda word: word.casefold()), st.data())
+def test_labels_round_trip_with_any_class_name(tmp_path_factory, keys, data):
+    space = ClassSpace.of_names(keys)
+    some = st.lists(st.integers(0, len(keys) - 1), min_size=1, max_size=3, unique=True)
+    labels = data.draw(st.lists(some, min_size=1, max_size=4))
+    ids = [f"{k}.jpg" for k in range(len(labels))]
+    path = tmp_path_factory.getbasetemp() / "labels.csv"
+    path.write_bytes(encode_labels(ids, labels, space))
+    assert read_labels(path, ids, space) == labels
+
+
+def test_label_files_as_people_write_them(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text(
+        "image_id,labels\n"
+        'a,0 n01443537\n"b, with comma","1"\n'
+        '"c\nline",2  3\nextra,no_such_class\n'
+    )
+    assert read_labels(path, ["c\nline", "a", "b, with comma"], IMAGENET_1K) == [[2, 3], [0, 1], [1]]
+    path.write_text("image_id,labels\na,great white shark|tench\nb,goldfish\n")
+    assert read_labels(path, ["a", "b"], IMAGENET_1K) == [[2, 0], [1]]
+    space = ClassSpace.of_names(["ripe tomato", "green tomato"])
+    path.write_text("image_id,labels\na,ripe tomato\nb,Green_Tomato\n")
+    assert read_labels(path, ["a", "b"], space) == [[0], [1]]
+
+
+def test_a_label_file_from_a_spreadsheet(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_bytes(b"\xef\xbb\xbfimage_id,labels\r\na,0\r\nb,1\r\n")
+    assert read_labels(path, ["a", "b"], IMAGENET_1K) == [[0], [1]]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read"),
+        (b"", "no label source"),
+        (b"image_id,labels\n", "no label source|has no labels"),
+        (b"image,label\na,0\n", "no label source"),
+        (b"\x89PNG\r\n\x1a\n\xff", "cannot be read"),
+        (b"image_id,labels\nb,0\n", "no labels for image 'a'"),
+        (b"image_id,labels\na,tenchh\n", "unknown class 'tenchh'.*nearest is 'tench'"),
+        (b"image_id,labels\na,crane\n", "ambiguous"),
+        (b"image_id,labels\na,\n", "'a'"),  # a label source without a label for it
+        (b"image_id,labels\na\n", "'a'"),
+        (b"image_id,labels\n" + b"x" * 200_000 + b",0\na,0\n", "labels"),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_label_files_that_cannot_be_used(content, message, tmp_path):
+    path = tmp_path / "labels.csv"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_labels(path, ["a"], IMAGENET_1K)
