@@ -1,5 +1,6 @@
 """What all tests share: where the photographs are, one model cache a session, the command line, a made-up run."""
 
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from hypothesis import settings
 from numpy.typing import NDArray
 
 from snellen.labels import ClassSpace
+from snellen.store.reader import encode_labels
+from snellen.store.schema import PREDICTIONS, SAMPLES
+from snellen.store.writer import commit
 from snellen.zoom import PAPER_GRID, Grid
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -89,12 +93,11 @@ class MadeUpRun:
 
 @pytest.fixture
 def make_run(tmp_path):
-    """`make_run(images=…, bad=…, shards=…, left_out=…)`: a run on disk of random answers, through the store's writer."""
-    import json
+    """`make_run(images, …)`: a run on disk of random answers, through the store's writer.
 
-    from snellen.store.reader import encode_labels
-    from snellen.store.schema import PREDICTIONS, SAMPLES
-    from snellen.store.writer import commit
+    bad: images that could not be read; shards: their bounds; left_out: shards not committed yet;
+    best: the best class of every image at every zoom, where it should not be random.
+    """
 
     def make(
         images: int = 12,
@@ -105,12 +108,13 @@ def make_run(tmp_path):
         bad: Sequence[int] = (),
         shards: Sequence[int] | None = None,
         left_out: Sequence[int] = (),
+        best: NDArray[np.int32] | None = None,
         seed: int = 0,
     ) -> MadeUpRun:
         rng = np.random.default_rng(seed)
         path = path or tmp_path / "made-up"
         bounds = [0, images] if shards is None else list(shards)
-        space = ClassSpace.of_names([f"kind {chr(97 + k)}" for k in range(classes)], "made-up")
+        space = ClassSpace.of_names([f"kind-{k}" for k in range(classes)], "made-up")
         (path / "parts").mkdir(parents=True)
         (path / "commits").mkdir()
         ids = rng.integers(0, classes, (images, len(grid), 5)).astype(np.int32)
@@ -119,6 +123,8 @@ def make_run(tmp_path):
         # Some images are easy, some cannot be read at any zoom: right answers must not be spread evenly.
         for k in range(images):
             ids[k, rng.random(len(grid)) > k / images, 0] = (labels[k][0] + 1) % classes
+        if best is not None:
+            ids[:, :, 0] = best
         # Written last to first: the order of commits is not the order of images.
         for shard in reversed([s for s in range(len(bounds) - 1) if s not in left_out]):
             inside = range(bounds[shard], bounds[shard + 1])

@@ -12,7 +12,9 @@ from snellen.zoom import PAPER_GRID, SCALES, paper_grid
 GRID = paper_grid(224, (16, 192, 224, 235, 1024))
 OF_ZOOM = ["zoom-out"] * 18 + ["zoom-224"] * 9 + ["zoom-in"] * 18
 
-matrices = st.integers(0, 6).flatmap(lambda n: arrays(bool, (n, len(GRID)), elements=st.booleans(), fill=st.just(False)))
+matrices = st.integers(0, 6).flatmap(
+    lambda n: arrays(bool, (n, len(GRID)), elements=st.booleans(), fill=st.just(False))
+)
 
 
 def solved_by(correct, of_zoom):

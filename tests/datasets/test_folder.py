@@ -4,7 +4,6 @@ import contextlib
 import io
 import os
 import threading
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -31,10 +30,9 @@ def folder(tmp_path):
         root = tmp_path / "images"
         root.mkdir(exist_ok=True)
         for k, path in enumerate(paths):
-            full = os.path.join(os.fsencode(root), os.fsencode(path))
-            os.makedirs(os.path.dirname(full), exist_ok=True)
-            with open(full, "wb") as file:
-                file.write(png(k, k + 1))
+            full = root / os.fsdecode(path)
+            full.parent.mkdir(parents=True, exist_ok=True)
+            full.write_bytes(png(k, k + 1))
         return root
 
     return make
@@ -50,7 +48,18 @@ def labels(root, space=IMAGENET_1K):
 
 
 def test_order_is_by_the_bytes_of_the_relative_path(folder):
-    paths = ["b/x.jpg", "a/x.jpg", "a-b/x.jpg", "a.jpg", "a/B.jpg", "a/b.jpg", "a/é.jpg", "a/z.jpg", "A/x.jpg", "a0/x.jpg"]
+    paths = [
+        "b/x.jpg",
+        "a/x.jpg",
+        "a-b/x.jpg",
+        "a.jpg",
+        "a/B.jpg",
+        "a/b.jpg",
+        "a/é.jpg",
+        "a/z.jpg",
+        "A/x.jpg",
+        "a0/x.jpg",
+    ]
     paths += [f"n/{k}.jpg" for k in (10, 9, 100)]
     root = folder(*paths)
     assert ids(root) == sorted(paths, key=lambda path: path.encode())
@@ -249,17 +258,15 @@ def test_names_that_are_hard_to_write(folder):
     for i, (item, name) in enumerate(zip(dataset.items, sorted(HARD_NAMES), strict=True)):
         item.id.encode("utf-8")  # any file can hold it
         assert item.id == "tench/" + name.decode("utf-8", "backslashreplace")
-        with open(os.path.join(os.fsencode(root), b"tench", name), "rb") as file:
-            assert dataset.read(i) == file.read()
+        assert dataset.read(i) == (root / "tench" / os.fsdecode(name)).read_bytes()
     assert dataset.label_sets([item.id for item in dataset.items], IMAGENET_1K) == [[0]] * len(HARD_NAMES)
 
 
 def test_a_root_whose_name_is_no_text(tmp_path):
-    root = os.path.join(os.fsencode(tmp_path), b"r\xe9sum\xe9")
-    os.makedirs(os.path.join(root, b"tench"))
-    with open(os.path.join(root, b"tench", b"x.png"), "wb") as file:
-        file.write(png())
-    dataset = open_dataset(Path(os.fsdecode(root)))
+    root = tmp_path / os.fsdecode(b"r\xe9sum\xe9")
+    (root / "tench").mkdir(parents=True)
+    (root / "tench" / "x.png").write_bytes(png())
+    dataset = open_dataset(root)
     assert dataset.read(0) == png()
     dataset.origin(0).encode("utf-8")  # goes into the samples as it is
     assert open_dataset(dataset.spec).fingerprint == dataset.fingerprint
@@ -291,14 +298,13 @@ def test_fingerprint_changes_with_the_images_and_with_nothing_else(folder, tmp_p
     assert open_dataset(tmp_path / "elsewhere").fingerprint == prints[0], "a folder may move"
 
 
-def test_fingerprint_keeps_ids_and_sizes_apart(folder):
-    """Two lists whose ids and sizes read the same when run together."""
-    one = folder("tench/a.jpg")
-    before = open_dataset(one).fingerprint
-    size = (one / "tench" / "a.jpg").stat().st_size
-    (one / "tench" / "a.jpg").unlink()
-    (one / "tench" / f"a.jpg{size}.jpg").write_bytes(png())
-    assert open_dataset(one).fingerprint != before
+def test_fingerprint_keeps_ids_and_sizes_apart(tmp_path):
+    """Two lists that read the same when ids and sizes are run together."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    for path, size in [(one / "a.jpg", 1), (one / "b.jpg", 2), (two / "a.jpg1b.jpg", 2)]:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(size))
+    assert open_dataset(one).fingerprint != open_dataset(two).fingerprint
 
 
 def test_the_spec_opens_the_same_from_another_directory(folder, tmp_path, monkeypatch):

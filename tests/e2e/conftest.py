@@ -1,7 +1,5 @@
-"""A small network with real files behind it, small pictures, and ways to look at a run from outside."""
+"""A small network with real files behind it, small pictures."""
 
-import hashlib
-import json
 import shutil
 from pathlib import Path
 
@@ -50,25 +48,3 @@ def pictures(tmp_path_factory):
 def own_pictures(pictures, tmp_path):
     """A copy of the pictures that a test may change."""
     return Path(shutil.copytree(pictures, tmp_path / "pictures"))
-
-
-def tree(folder: Path) -> dict[str, str]:
-    """sha256 of every file below a folder, by relative path."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
-
-
-def only_run(out: Path) -> Path:
-    """The one run directory below `out`."""
-    (found,) = out.glob("*/*/*/run.json")
-    return found.parent
-
-
-def commits(out: Path) -> dict[str, bytes]:
-    """The commit records below `out`, by file name."""
-    return {path.name: path.read_bytes() for path in out.glob("*/*/*/commits/*.json")}
-
-
-def record(out: Path) -> dict:
-    """The run.json below `out`."""
-    return json.loads((only_run(out) / "run.json").read_text())

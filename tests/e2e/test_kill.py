@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from looking import commits
 
 import snellen
 
@@ -36,10 +37,6 @@ def start(data, model, out):
     return subprocess.Popen(
         command(data, model, out), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
     )
-
-
-def committed(out: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in out.glob("*/*/*/commits/*.json")}
 
 
 def wait_for(condition, seconds=90):
@@ -70,16 +67,16 @@ def undisturbed(pictures, tiny, tmp_path_factory):
 def kill_and_resume(pictures, tiny, out, at_least, delay):
     """Kill the whole process group after `at_least` commits and a delay, then run the same command to its end."""
     process = start(pictures, tiny, out)
-    wait_for(lambda: len(committed(out)) >= at_least)
+    wait_for(lambda: len(commits(out)) >= at_least)
     time.sleep(delay)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     time.sleep(0.05)
-    before = committed(out)
+    before = commits(out)
     done = subprocess.run(command(pictures, tiny, out), check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     run = snellen.load_run(out)
-    after = committed(out)
+    after = commits(out)
     assert {name: after[name] for name in before} == before, "a committed shard was lost or done again"
     resumed = run.record["sessions"][-1]["shards"] if len(before) < len(after) else 0
     assert resumed == len(after) - len(before), "something committed was computed again"
@@ -110,7 +107,7 @@ def test_killed_group_resumes_at_20_random_moments(pictures, tiny, undisturbed, 
 
 def test_one_killed_worker_is_replaced(pictures, tiny, undisturbed, tmp_path):
     process = start(pictures, tiny, tmp_path)
-    wait_for(lambda: len(committed(tmp_path)) >= 3)
+    wait_for(lambda: len(commits(tmp_path)) >= 3)
     os.kill(workers_of(process.pid)[0], signal.SIGKILL)
     _, errors = process.communicate()
     assert process.returncode == 0, errors
@@ -120,7 +117,7 @@ def test_one_killed_worker_is_replaced(pictures, tiny, undisturbed, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_stops_and_can_be_resumed(number, pictures, tiny, undisturbed, tmp_path):
     process = start(pictures, tiny, tmp_path)
-    wait_for(lambda: len(committed(tmp_path)) >= 2)
+    wait_for(lambda: len(commits(tmp_path)) >= 2)
     os.kill(process.pid, number)
     _, errors = process.communicate()
     assert process.returncode == 3
@@ -131,7 +128,7 @@ def test_interrupt_stops_and_can_be_resumed(number, pictures, tiny, undisturbed,
 
 def test_second_process_is_refused(pictures, tiny, tmp_path):
     process = start(pictures, tiny, tmp_path)
-    wait_for(lambda: committed(tmp_path))
+    wait_for(lambda: commits(tmp_path))
     second = subprocess.run(command(pictures, tiny, tmp_path), check=False, capture_output=True, text=True)
     assert second.returncode == 2
     assert "another process is working" in second.stderr

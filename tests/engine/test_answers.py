@@ -95,11 +95,12 @@ def test_predictions():
 
 
 def test_logits_decide_where_probabilities_are_equal():
-    """Softmax rounds the difference between these two away; the arg-max of the logits does not."""
-    logits = np.array([[200.0, 200.00002, 0.0, 0.0, 0.0, 0.0]], np.float32)
-    logits[0, :2] = [np.float32(2e7), np.nextafter(np.float32(2e7), np.float32(3e7))]
-    probs = np.full_like(logits, 1 / 6)
-    assert prediction_table(0, logits, probs)["id0"].to_pylist() == [1]
+    """Softmax may round the difference between two classes away; the arg-max of the logits does not."""
+    logits = np.array([[1e-9, 2e-9, -9, -9, -9, -9]], np.float32)
+    probs = softmax(logits)
+    assert probs[0, 0] == probs[0, 1]
+    row = prediction_table(0, logits, probs).to_pylist()[0]
+    assert (row["id0"], row["id1"], row["raw_id0"]) == (1, 0, 1)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -102,11 +102,20 @@ def test_custom_space():
 def test_names_that_differ_in_case_only_are_told_apart_by_it():
     space = ClassSpace.of_names(["Turkey", "turkey", "a b", "a_b"])
     assert [space.find(word) for word in ("Turkey", "turkey", "a b", "a_b")] == [0, 1, 2, 3]
-    with pytest.raises(DataError, match="ambiguous: it may be Turkey .* or turkey"):
+    with pytest.raises(DataError, match=r"ambiguous: it may be Turkey .* or turkey"):
         space.find("TURKEY")
 
 
-@given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1), unique=True, max_size=12))
+@pytest.mark.parametrize("name", ["a|b", " ", ""])
+def test_a_name_that_cannot_stand_in_a_label_file_is_refused(name):
+    with pytest.raises(DataError, match="may not be blank or hold"):
+        ClassSpace.of_names(["cat", name])
+
+
+names_of_classes = st.text(st.characters(codec="utf-8", exclude_characters="|"), min_size=1).filter(str.strip)
+
+
+@given(st.lists(names_of_classes, unique=True, max_size=12))
 def test_every_custom_name_finds_itself(names):
     space = ClassSpace.of_names(names)
     assert [space.find(name) for name in names] == list(range(len(names)))

@@ -6,17 +6,15 @@ from math import floor
 
 import numpy as np
 import pytest
-import torchvision.transforms as T
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from torchvision import transforms
 
 from snellen.zoom import PAPER_GRID, SCALES, Grid, ViewRule, Zoom, paper_grid
 
 PROTOCOL_OUT = "10 16 32 48 64 96 122 128 192"
-PROTOCOL_IN = (
-    "235 240 256 288 320 348 384 448 460 512 573 576 640 664 672 680 686 690 700 720 768 798 832 896 911 1024"
-)
+PROTOCOL_IN = "235 240 256 288 320 348 384 448 460 512 573 576 640 664 672 680 686 690 700 720 768 798 832 896 911 1024"
 PROTOCOL_SCALES = [int(s) for s in f"{PROTOCOL_OUT} 224 {PROTOCOL_IN}".split()]
 
 sides = st.integers(1, 5000)
@@ -91,7 +89,7 @@ def test_one_crop_differs_from_centre_crop_as_the_protocol_says():
 def test_resized_is_torchvisions(width, height, scale):
     if scale * max(width, height) // min(width, height) > 4000:
         scale = 1
-    resized = T.Resize(scale)(Image.new("L", (width, height)))
+    resized = transforms.Resize(scale)(Image.new("L", (width, height)))
     assert ViewRule(scale, 0, 0).resized(width, height) == resized.size
 
 
@@ -108,7 +106,7 @@ def cut(image, rule):
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 40))
 def test_spread_centre_is_torchvisions_centre_crop(width, height, size):
     image = numbered(width, height)
-    expected = np.asarray(T.CenterCrop(size)(image))
+    expected = np.asarray(transforms.CenterCrop(size)(image))
     assert np.array_equal(cut(image, ViewRule(1, 1, 1, size, anchor="spread")), expected)
 
 
@@ -116,7 +114,7 @@ def test_spread_centre_is_torchvisions_centre_crop(width, height, size):
 def test_spread_corners_are_torchvisions_five_crop(data, size):
     image = numbered(data.draw(st.integers(size, size + 40)), data.draw(st.integers(size, size + 40)))
     corners = [(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)]
-    for (row, col), expected in zip(corners, T.FiveCrop(size)(image), strict=True):
+    for (row, col), expected in zip(corners, transforms.FiveCrop(size)(image), strict=True):
         assert np.array_equal(cut(image, ViewRule(1, row, col, size, anchor="spread")), np.asarray(expected))
 
 

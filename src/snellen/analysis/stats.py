@@ -14,7 +14,7 @@ def wilson(
     Method: Wilson 1927 (no continuity correction), as `scipy.stats.binomtest(k, n).proportion_ci(method="wilson")`.
 
     >>> [bound.round(4).item() for bound in wilson(263, 300)]
-    [0.8347, 0.9093]
+    [0.8346, 0.9092]
     """
     k, count = np.asarray(successes, np.float64), np.asarray(n, np.float64)
     z = NormalDist().inv_cdf(0.5 + confidence / 2)

@@ -154,4 +154,3 @@ def serve() -> None:
     except SnellenError as error:
         answer = {"error": str(error)}
     print(json.dumps(answer), file=answers, flush=True)
-

@@ -66,9 +66,13 @@ def open_dataset(spec: str | Path) -> "DataSet":
 
     if str(spec) == "examples":
         return ExamplesDataSet()
-    path = Path(spec).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(spec).expanduser()
+        is_folder, exists = path.is_dir(), path.exists()
+    except (RuntimeError, OSError, ValueError) as error:  # no such user, a name too long, a null byte
+        raise DataError(f"no data set {str(spec)!r}: {error}") from error
+    if is_folder:
         return FolderDataSet(path)
-    if path.exists():
+    if exists:
         raise DataError(f"{str(spec)!r} is a file; give a folder DIR/<class>/<image>, or `examples`")
     raise DataError(f"no data set {str(spec)!r}: give `examples` or a folder DIR/<class>/<image> that exists")

@@ -20,7 +20,7 @@ class FolderDataSet(ListedDataSet):
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self.spec = str(self.root)
-        self.name = self.root.name
+        self.name = _printable(os.fsencode(self.root.name))
         found = sorted(_walk(self.root), key=lambda pair: pair[0])
         if not found:
             raise DataError(f"no images under {str(root)!r}: looked for {' '.join(SUFFIXES)} in it and below")
@@ -49,14 +49,14 @@ class FolderDataSet(ListedDataSet):
                 known[word] = space.find(word)
             return known[word]
 
-        depths = range(max((len(parts) for parts in folders), default=0))
-        levels = [[class_of(parts, depth) for parts in folders] for depth in depths]
-        for level in levels:
-            if None not in level:
-                return [[label] for label in level if label is not None]
+        levels: list[list[int | None]] = []
+        for depth in range(max((len(parts) for parts in folders), default=0)):
+            levels.append([class_of(parts, depth) for parts in folders])
+            if None not in levels[-1]:
+                return [[label] for label in levels[-1] if label is not None]
         if not levels:
             raise DataError(f"the images of {self.name!r} lie in no class folder: expected DIR/<class>/<image>")
-        best = max(depths, key=lambda depth: len(folders) - levels[depth].count(None))
+        best = max(range(len(levels)), key=lambda depth: len(folders) - levels[depth].count(None))
         at = levels[best].index(None)
         if best >= len(folders[at]):
             raise DataError(f"{ids[at]!r} lies in no class folder: expected DIR/<class>/<image>")
@@ -73,7 +73,8 @@ def _walk(root: Path) -> Iterator[tuple[bytes, int]]:
             return
         seen.add((status.st_dev, status.st_ino))
         try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            # Folders themselves before links to them, so that a link never takes a folder's images.
+            entries = sorted(os.scandir(folder), key=lambda entry: (entry.is_symlink(), entry.name))
         except OSError as error:
             raise DataError(f"cannot list {_printable(folder)!r}: {error.strerror}; check its permissions") from error
         for entry in entries:
@@ -81,7 +82,7 @@ def _walk(root: Path) -> Iterator[tuple[bytes, int]]:
                 continue
             if _is_dir(entry):
                 yield from visit(entry.path, prefix + entry.name + b"/")
-            elif os.fsdecode(entry.name).lower().endswith(SUFFIXES):
+            elif os.fsdecode(entry.name).lower().endswith(SUFFIXES) and _is_readable(entry):
                 yield prefix + entry.name, _size(entry)
 
     yield from visit(os.fsencode(root), b"")
@@ -92,6 +93,14 @@ def _is_dir(entry: os.DirEntry[bytes]) -> bool:
         return entry.is_dir()
     except OSError:  # a link that loops onto itself; reading it will say so
         return False
+
+
+def _is_readable(entry: os.DirEntry[bytes]) -> bool:
+    """A file, or a link to nothing, which is reported when it is read; not a pipe or a device, which may block."""
+    try:
+        return entry.is_file() or (entry.is_symlink() and not Path(os.fsdecode(entry.path)).exists())
+    except OSError:
+        return True
 
 
 def _size(entry: os.DirEntry[bytes]) -> int:

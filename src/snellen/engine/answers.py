@@ -24,7 +24,9 @@ def top(scores: NDArray[np.float32], k: int = TOP) -> NDArray[np.int32]:
     ids.sort(axis=1)
     order = np.argsort(-np.take_along_axis(scores, ids, 1), axis=1, kind="stable")
     ids = np.take_along_axis(ids, order, 1).astype(np.int32)
-    ids[:, 0] = scores.argmax(axis=1)  # a tie wider than k may have lost its lowest id above
+    last = np.take_along_axis(scores, ids[:, -1:], 1)
+    for row in np.flatnonzero((scores >= last).sum(axis=1) > ids.shape[1]):  # a tie across the border: any of it is in
+        ids[row] = np.argsort(-scores[row], kind="stable")[:k]
     padding = np.full((n, max(0, k - classes)), -1, np.int32)
     return np.concatenate([ids, padding], axis=1)
 

@@ -191,4 +191,3 @@ def serve() -> None:
     except Exception as error:  # a defect, not an image: no other worker would do better
         traceback.print_exc()
         say(event="error", message=f"a worker failed: {type(error).__name__}: {error}", exit_code=1)
-

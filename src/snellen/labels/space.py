@@ -34,6 +34,11 @@ class ClassSpace:
         twice = [n for n, count in Counter(names).items() if count > 1]
         if twice:
             raise DataError(f"class names must be unique: {twice[0]!r} is given {names.count(twice[0])} times")
+        odd = [n for n in names if "|" in n or not n.strip()]
+        if odd:
+            raise DataError(
+                f"class name {odd[0]!r}: a name may not be blank or hold |, which separates labels in files"
+            )
         return ClassSpace(name, tuple(names), tuple((n,) for n in names))
 
     @cached_property

@@ -178,10 +178,23 @@ def read_commits(run: Path) -> dict[int, dict[str, Any]]:
     commits = {}
     for path in sorted((run / "commits").glob("[0-9]*.json")):
         try:
-            commits[int(path.stem)] = json.loads(path.read_bytes())
+            commit = json.loads(path.read_bytes())
         except ValueError:
             continue
+        if _is_commit(commit):
+            commits[int(path.stem)] = commit
     return dict(sorted(commits.items()))
+
+
+def _is_commit(commit: Any) -> bool:
+    """Whether a commit record has the form Snellen writes; a file it names must lie in the run's own folder."""
+    try:
+        files = commit["files"]
+        names = [file["name"] for file in files.values() if isinstance(file["sha256"], str)]
+        plain = all(Path(name).name == name for name in names)
+    except (TypeError, KeyError, AttributeError):
+        return False
+    return plain and len(names) == len(files) > 0
 
 
 def damaged_files(run: Path, commit: dict[str, Any]) -> list[str]:
@@ -202,7 +215,7 @@ def damaged_files(run: Path, commit: dict[str, Any]) -> list[str]:
 def encode_labels(ids: Sequence[str], labels: Sequence[Sequence[int]], space: ClassSpace) -> bytes:
     """A label source as CSV bytes: `image_id` and `labels` (keys joined by `|`)."""
     text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
+    rows = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     rows.writerow(["image_id", "labels"])
     rows.writerows([i, "|".join(space.keys[k] for k in row)] for i, row in zip(ids, labels, strict=True))
     return text.getvalue().encode()
@@ -211,9 +224,9 @@ def encode_labels(ids: Sequence[str], labels: Sequence[Sequence[int]], space: Cl
 def read_labels(path: Path, ids: Sequence[str], space: ClassSpace) -> list[list[int]]:
     """The label sets of the images named, from a CSV with columns `image_id` and `labels`."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"labels cannot be read from {str(path)!r}: {error}") from error
     if not rows or not {"image_id", "labels"} <= rows[0].keys():
         raise DataError(f"{str(path)!r} is no label source: expected a CSV with columns image_id and labels")
@@ -229,7 +242,7 @@ def read_labels(path: Path, ids: Sequence[str], space: ClassSpace) -> list[list[
 
     split = "|" if any("|" in (row["labels"] or "") for row in rows) else None
     by_id = {row["image_id"]: row["labels"] or "" for row in rows}
-    missing = next((i for i in ids if i not in by_id), None)
+    missing = next((i for i in ids if not by_id.get(i, "").strip()), None)
     if missing is not None:
         raise DataError(f"{str(path)!r} has no labels for image {missing!r}")
     words = ((by_id[i].split(split) if split or space is IMAGENET_1K else [by_id[i]]) for i in ids)

@@ -34,8 +34,8 @@ def commit(run: Path, shard: int, tables: Mapping[str, pa.Table], record: dict[s
         for kind, table in tables.items():
             data = encode(kind, table)
             path = run / "parts" / f"{shard:05d}.{token}.{kind}.parquet"
-            _write_new(path, data)
             paths.append(path)
+            _write_new(path, data)
             files[kind] = {"name": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         _sync(run / "parts")
         text = json.dumps({"shard": shard, **record, "files": files}, indent=1)

@@ -1,6 +1,6 @@
 """The geometry of framings. No pixels here: `zoom/render.py` cuts them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Any, Literal
@@ -141,7 +141,7 @@ class Grid:
 
 
 @cache
-def paper_grid(size: int = WINDOW, scales: Sequence[int] = SCALES) -> Grid:
+def paper_grid(size: int = WINDOW, scales: tuple[int, ...] = SCALES) -> Grid:
     """The study's grid, 36 scales x 9 anchors, for a network that is shown windows of `size` pixels.
 
     >>> len(paper_grid()), {name: len(zooms) for name, zooms in paper_grid().groups.items()}

@@ -17,6 +17,9 @@ MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)
 # A resized RGB image takes 4 bytes a pixel inside Pillow.
 MAX_RESIZED_BYTES = 512 * 2**20
 
+# What is decoded. Others stay out on purpose: Pillow hands PostScript to Ghostscript, for one.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+
 FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,
@@ -43,7 +46,7 @@ def decode(source: bytes | Path) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with Image.open(io.BytesIO(data)) as image:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise UnreadableImage(f"{width} x {height} pixels, more than the limit of {MAX_PIXELS:,}")
@@ -58,7 +61,7 @@ def decode(source: bytes | Path) -> Image.Image:
         except Exception as error:
             reason = str(error).replace(repr(error), "").strip() or type(error).__name__
             if "cannot identify image file" in reason:
-                reason = "not an image that Pillow can read"
+                reason = f"not an image in a format that is read ({', '.join(FORMATS)})"
             raise UnreadableImage(reason) from error
 
 
