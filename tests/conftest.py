@@ -161,6 +161,9 @@ def make_run(tmp_path):
         record = {
             "format": 1,
             "fingerprint": "f" * 64,
+            "fingerprint_parts": {},
+            "batch_size": 4,
+            "sessions": [],
             "data": {"spec": "made-up-data", "name": "made-up"},
             "model": {
                 "spec": "made-up-model",

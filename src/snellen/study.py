@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from snellen.atomic import write_atomic
 from snellen.classifiers import prepare
 from snellen.datasets import open_dataset
 from snellen.engine.local import interruptible, job_of, run_local, worker_count
-from snellen.engine.plan import only_here, open_plan, session_record
+from snellen.engine.plan import open_plan, session_record
 from snellen.engine.progress import Reporter, silent
 from snellen.store import Run, load_run
-from snellen.store.atomic import explain_os_error, write_atomic
 from snellen.store.reader import LABELS_FILE, encode_labels
 from snellen.zoom import paper_grid
 
@@ -72,19 +72,17 @@ def study(
     ids = [item.id for item in dataset.items]
     labels = encode_labels(ids, dataset.label_sets(ids, prepared.card.class_space), prepared.card.class_space)
     workers = worker_count(workers, prepared.device)
-    plan = open_plan(dataset, prepared, grid, Path(out), limit=limit, workers=workers, keep_probs=keep_probs)
-    for note in prepared.card.notes:
-        report.status(note)
-    with only_here(plan.path):
-        try:
-            write_atomic(plan.path / LABELS_FILE, labels)
-            tasks = plan.tasks()
-            if tasks:
-                job = job_of(plan.path, dataset.spec, plan.record["fingerprint_parts"]["images"], grid, keep_probs)
-                images = sum(task.stop - task.start for task in tasks)
-                with interruptible(), report.bar(images, len(grid), of=plan.limit) as progress:
-                    run_local(job, prepared.with_batch(plan.record["batch_size"]), tasks, workers, progress.advance)
-                plan.finish(session_record(started, tasks, progress.views, workers))
-        except OSError as error:
-            raise explain_os_error(error, plan.path) from error
+    opened = open_plan(dataset, prepared, grid, Path(out), limit=limit, workers=workers, keep_probs=keep_probs)
+    with opened as plan:
+        for note in prepared.card.notes:
+            report.status(note)
+        write_atomic(plan.path / LABELS_FILE, labels)
+        tasks = plan.tasks()
+        if tasks:
+            job = job_of(plan.path, dataset.spec, plan.record["fingerprint_parts"]["images"], grid, keep_probs)
+            ready = prepared.with_batch(batch_size or plan.record["batch_size"])
+            images = sum(task.stop - task.start for task in tasks)
+            with interruptible(), report.bar(images, len(grid), of=plan.limit) as progress:
+                run_local(job, ready, tasks, workers, progress.advance)
+            plan.finish(session_record(started, tasks, progress.views, workers))
     return load_run(plan.path)

@@ -12,14 +12,14 @@ WNIDS = ("n01440764", "n01443537", "n01484850", "n01491361", "n01494475")
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory):
-    """A checkpoint of timm's smallest test network, with fixed random weights."""
+    """A checkpoint of one of timm's fastest networks, with fixed random weights."""
     import timm
     import torch
     from safetensors.torch import save_file
 
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    state = {k: v.contiguous() for k, v in timm.create_model("test_resnet").eval().state_dict().items()}
+    state = {k: v.contiguous() for k, v in timm.create_model("lcnet_035").eval().state_dict().items()}
     save_file(state, path)
     return path
 
@@ -27,7 +27,7 @@ def tiny_weights(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny(tiny_weights):
     """The spec of that network."""
-    return f"timm/test_resnet@{tiny_weights},mean=0.5,std=0.5"
+    return f"timm/lcnet_035@{tiny_weights},mean=0.5,std=0.5"
 
 
 @pytest.fixture(scope="session")

@@ -121,7 +121,7 @@ def test_larger_limit_extends_to_the_same_rows(pictures, tiny, tmp_path):
 def test_changed_inputs_are_refused_and_touch_nothing(change, own_pictures, tiny_weights, tmp_path):
     weights = Path(shutil.copy(tiny_weights, tmp_path / "w.safetensors"))
     out, arguments = tmp_path / "out", []
-    spec = f"timm/test_resnet@{weights},mean=0.5,std=0.5"
+    spec = f"timm/lcnet_035@{weights},mean=0.5,std=0.5"
     assert run_cli("study", own_pictures, "-m", spec, "-o", out, "--limit", 2, "-q").returncode == 0
     before = tree(out)
     if change == "weights":
@@ -203,7 +203,7 @@ def test_calls_that_are_wrong_cost_one_line(pictures, tiny_weights, own_pictures
     evil, misfit = tmp_path / "evil.pth", tmp_path / "misfit.safetensors"
     evil.write_bytes(pickle.dumps(NotWeights()))
     state = load_file(tiny_weights)
-    state["extra.weight"] = state.pop("stem.conv1.weight")
+    state["extra.weight"] = state.pop("conv_stem.weight")
     save_file(state, misfit)
     cases = [
         ((pictures, "-m", "timm/resnet5O"), "did you mean"),
@@ -211,12 +211,12 @@ def test_calls_that_are_wrong_cost_one_line(pictures, tiny_weights, own_pictures
         ((pictures, "-m", "keras/x"), "unknown kind of model 'keras'"),
         ((pictures, "-m", "embedded/efficientnet_lite9"), "efficientnet_lite"),
         ((pictures, "-m", "torchvision/resnet50:IMAGENET1K_V9"), "IMAGENET1K_V1"),
-        ((pictures, "-m", f"timm/test_resnet@{misfit}"), "1 missing (stem.conv1.weight); 1 unexpected (extra.weight)"),
-        ((pictures, "-m", f"timm/test_resnet@{evil}"), "refused"),
-        ((pictures, "-m", f"timm/test_resnet@{text}"), "weights.pth"),
-        ((pictures, "-m", f"timm/test_resnet@{tiny_weights},no_such_option=1"), "no_such_option"),
-        ((pictures, "-m", f"timm/test_resnet@{tiny_weights},mean=a"), "expected one number"),
-        ((pictures, "-m", "timm/test_resnet@nowhere.safetensors"), "no checkpoint at 'nowhere.safetensors'"),
+        ((pictures, "-m", f"timm/lcnet_035@{misfit}"), "1 missing (conv_stem.weight); 1 unexpected (extra.weight)"),
+        ((pictures, "-m", f"timm/lcnet_035@{evil}"), "refused"),
+        ((pictures, "-m", f"timm/lcnet_035@{text}"), "weights.pth"),
+        ((pictures, "-m", f"timm/lcnet_035@{tiny_weights},no_such_option=1"), "no_such_option"),
+        ((pictures, "-m", f"timm/lcnet_035@{tiny_weights},mean=a"), "expected one number"),
+        ((pictures, "-m", "timm/lcnet_035@nowhere.safetensors"), "no checkpoint at 'nowhere.safetensors'"),
         ((pictures, "-m", f"{tmp_path}/none.py:net"), "no Python file"),
         ((pictures, "--precision", "fp8"), "expected fp32, bf16, fp16"),
         ((pictures, "--backend", "tensorrt"), "unknown backend"),

@@ -31,7 +31,7 @@ def share(right: NDArray[np.bool_]) -> Share:
     """The share of True in `right`, bool `[images]`.
 
     >>> print(share(np.array([True] * 263 + [False] * 37)))
-    87.67% [83.47%, 90.93%] (n = 300)
+    87.67% [83.46%, 90.92%] (n = 300)
     """
     hits, n = int(right.sum()), len(right)
     low, high = wilson(hits, n)

@@ -18,6 +18,8 @@ class TorchClassifier:
 
     def __init__(self, network: torch.nn.Module, card: ModelCard, device: str, precision: str) -> None:
         self._network = network.eval()
+        if precision == "fp32":  # TF32 keeps 10 bits of each factor, and cuDNN uses it unless told not to
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         self._device = torch.device(device)
         try:
             self._shown = ViewNetwork(network, card.mean, card.std, len(card.keys)).eval().to(self._device)

@@ -21,21 +21,20 @@ class ViewNetwork(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
         heads = [m for m in network.modules() if isinstance(m, nn.Linear) and m.out_features == classes]
         self.embed_dim = heads[-1].in_features if heads else 0
-        self._seen: torch.Tensor | None = None
-        if heads:
-            heads[-1].register_forward_pre_hook(self._remember)
-
-    def _remember(self, head: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
-        self._seen = arguments[0]
+        self._heads = heads[-1:]  # in a list, so that it is not registered a second time as a part of this module
 
     def forward(self, views: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Logits `[n, classes]`, and the embedding `[n, embed_dim]` where there is one."""
         pixels = views.permute(0, 3, 1, 2).float() / 255
-        logits = self.network((pixels - self.mean) / self.std)
-        seen, self._seen = self._seen, None
-        if seen is None or seen.ndim != 2:
-            return (logits,)
-        return logits, seen
+        seen: list[torch.Tensor] = []
+        # The network may be the user's own object: it carries the hook only while it runs.
+        hooks = [h.register_forward_pre_hook(lambda _, given: seen.append(given[0])) for h in self._heads]
+        try:
+            logits = self.network((pixels - self.mean) / self.std)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return (logits, seen[-1]) if seen and seen[-1].ndim == 2 else (logits,)
 
 
 def probe(network: nn.Module, sizes: tuple[int, ...]) -> tuple[int, int]:

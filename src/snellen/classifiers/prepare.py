@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snellen.atomic import write_atomic
 from snellen.classifiers.base import Classifier, ModelCard
 from snellen.classifiers.spec import ModelSpec, parse_spec
 from snellen.classifiers.weights import cache_root, file_sha256
 from snellen.errors import EngineError, ModelError
-from snellen.store.atomic import write_atomic
 
 if TYPE_CHECKING:
     import torch
@@ -107,7 +107,8 @@ def prepare(
         if mean is not None or std is not None or classes is not None:
             raise ModelError("mean, std and classes go with a module; with a spec, write ,mean=…,std=…,classes=FILE")
         spec = parse_spec(model)
-        text, options, network = spec.text, spec.options, None
+        text, network = spec.text, None
+        options = {key: value for key, value in spec.options.items() if key != "classes"}  # the class space says them
         entry = _entry(spec, convert)
     else:
         text, options = f"module/{name or type(model).__name__}", {}
@@ -142,9 +143,16 @@ def entry_path(spec: ModelSpec, weights: str, paper: bool, convert: bool) -> Pat
     """The cache entry of a model: named by everything that decides what is in it."""
     from snellen.classifiers.sources import library_versions
 
-    options = {k: file_sha256(Path(str(v)).expanduser()) if k == "classes" else str(v) for k, v in spec.options.items()}
+    options = {k: _classes_sha256(v) if k == "classes" else str(v) for k, v in spec.options.items()}
     key = [ENTRY_FORMAT, spec.source, sorted(options.items()), weights, paper, convert, library_versions(spec.kind)]
     return cache_root() / "models" / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
+
+
+def _classes_sha256(file: object) -> str:
+    try:
+        return file_sha256(Path(str(file)).expanduser())
+    except OSError as error:
+        raise ModelError(f"classes={file}: {error.strerror}; give a text file, one class a line") from error
 
 
 def _entry(spec: ModelSpec, convert: bool) -> Path:

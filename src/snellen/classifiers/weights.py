@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_cache_path
 
+from snellen.atomic import write_atomic
 from snellen.errors import ModelError
-from snellen.store.atomic import write_atomic
 
 if TYPE_CHECKING:
     import torch

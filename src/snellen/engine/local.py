@@ -23,7 +23,7 @@ from snellen.engine.worker import Task, load_worker
 from snellen.errors import EngineError, SnellenError, Stopped, UsageError
 from snellen.zoom.grid import Grid
 
-KILLER = "reading or classifying it ends the worker process (killed {times} workers)"
+KILLER = "reading or classifying it ends the worker process"
 # A worker that cannot even start this often in a row says that no worker can.
 STARTS = 3
 # Deaths of a shard after which no image is to blame: each half of it was survived, and yet it kills.
@@ -59,7 +59,7 @@ def worker_count(requested: int | None, device: str) -> int:
             raise UsageError(f"--workers {requested}: expected at least 1")
         return requested
     if device.startswith("cuda"):
-        return max(1, len(list(Path("/dev").glob("nvidia[0-9]*")))) if device == "cuda" else 1
+        return _gpus() if device == "cuda" else 1
     return len(_cores())
 
 
@@ -115,7 +115,7 @@ class _Engine:
     def _start(self, number: int) -> _Process:
         cores = _cores()
         core = cores[number] if self._prepared.device == "cpu" and len(cores) > number else None
-        device = f"cuda:{number}" if self._prepared.device == "cuda" else self._prepared.device
+        device = f"cuda:{number % _gpus()}" if self._prepared.device == "cuda" else self._prepared.device
         model = self._prepared.to_json() | {"device": device}
         threads = {} if core is None else dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         with self._log.open("a") as log:
@@ -190,7 +190,7 @@ class _Engine:
             suspect = self._suspects[task.shard] = _Suspect(task, guilty=dict(task.skip))
             self._split(suspect, task)
         elif task.stop - task.start == 1:
-            self._suspects[task.shard].guilty[task.start] = KILLER.format(times=self._deaths[where] + 2)
+            self._suspects[task.shard].guilty[task.start] = KILLER
             self._settle(task)
         else:
             self._split(self._suspects[task.shard], task)
@@ -249,6 +249,14 @@ def _cores() -> list[int]:
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
+
+
+def _gpus() -> int:
+    """GPUs this process may use, at least 1; counted without importing torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return max(1, len([name for name in visible.split(",") if name.strip()]))
+    return max(1, len(list(Path("/dev").glob("nvidia[0-9]*"))))
 
 
 def _error(event: Mapping[str, Any]) -> SnellenError:

@@ -18,14 +18,13 @@ from typing import Any
 
 from PIL import Image
 
+from snellen.atomic import create_atomic, explain_os_error, write_atomic
 from snellen.classifiers import Prepared
 from snellen.datasets import DataSet
 from snellen.engine.worker import Task
 from snellen.errors import RunMismatch, UsageError
-from snellen.store.atomic import create_atomic, explain_os_error, write_atomic
 from snellen.store.reader import damaged_files, read_commits, read_run_json
 from snellen.store.schema import FORMAT
-from snellen.store.writer import commit_path
 from snellen.zoom.grid import Grid
 from snellen.zoom.render import render
 
@@ -49,12 +48,13 @@ class Plan:
 
     def tasks(self) -> list[Task]:
         """The shards below the limit that have no valid commit; damaged ones are put aside first."""
-        committed = {}
-        for number, commit in read_commits(self.path).items():
-            if damaged_files(self.path, commit):
-                _put_aside(self.path, number)
+        committed, written = {}, read_commits(self.path)
+        for record in sorted((self.path / "commits").glob("*.json")):
+            commit = written.get(int(record.stem)) if record.stem.isdecimal() else None
+            if commit is None or damaged_files(self.path, commit):
+                _put_aside(self.path, record)
             else:
-                committed[number] = commit
+                committed[int(record.stem)] = commit
         known = {file["name"] for commit in committed.values() for file in commit["files"].values()}
         for path in (self.path / "parts").iterdir():
             if path.name not in known:
@@ -77,7 +77,7 @@ def safe_name(shown: str, full: str) -> str:
     """A file name for `shown`: its safe characters, plus six hex digits of `full` where anything was dropped.
 
     >>> safe_name("examples", "examples"), safe_name("my images", "my images")
-    ('examples', 'myimages-6d2a07')
+    ('examples', 'myimages-0999b2')
     """
     safe = re.sub(r"[^A-Za-z0-9._+=@,-]", "", shown).lstrip(".")[:80]
     return safe if safe == full else f"{safe}-{hashlib.sha256(full.encode()).hexdigest()[:6]}"
@@ -112,6 +112,7 @@ def fingerprint(dataset: DataSet, prepared: Prepared, grid: Grid, keep_probs: bo
     }
 
 
+@contextmanager
 def open_plan(
     dataset: DataSet,
     prepared: Prepared,
@@ -121,34 +122,37 @@ def open_plan(
     limit: int | None,
     workers: int,
     keep_probs: bool = False,
-) -> Plan:
-    """Start the run in its directory, or take it up where it was left.
+) -> Iterator[Plan]:
+    """Start the run in its directory, or take it up where it was left; other processes are kept out meanwhile.
 
     Raises RunMismatch, and touches nothing, where the directory holds a run of something else; UsageError where
-    nothing can be written.
+    nothing can be written or another process is at work; Stopped where the disk is full.
     """
     path = run_directory(out, dataset, prepared, grid)
     stop = len(dataset.items) if limit is None else min(limit, len(dataset.items))
     parts = fingerprint(dataset, prepared, grid, keep_probs)
     try:
-        if not (path / "run.json").exists():
-            for folder in ("parts", "commits"):
-                (path / folder).mkdir(parents=True, exist_ok=True)
-            record = _new_record(dataset, prepared, grid, parts)
-            record["shards"] = _bounds([0], stop, len(grid), prepared.views_per_s, workers)
-            create_atomic(path / "run.json", json.dumps(record, indent=1).encode())
-        record = read_run_json(path)
-        _check_same(path, record, parts)
-        if record["shards"][-1] < stop:
-            record["shards"] = _bounds(record["shards"], stop, len(grid), prepared.views_per_s, workers)
-            write_atomic(path / "run.json", json.dumps(record, indent=1).encode())
+        if (path / "run.json").exists():
+            _check_same(path, read_run_json(path), parts)
+        for folder in ("parts", "commits"):
+            (path / folder).mkdir(parents=True, exist_ok=True)
+        with _only_here(path):
+            if not (path / "run.json").exists():
+                record = _new_record(dataset, prepared, grid, parts)
+                record["shards"] = _bounds([0], stop, len(grid), prepared.views_per_s, workers)
+                create_atomic(path / "run.json", json.dumps(record, indent=1).encode())
+            record = read_run_json(path)
+            _check_same(path, record, parts)
+            if record["shards"][-1] < stop:
+                record["shards"] = _bounds(record["shards"], stop, len(grid), prepared.views_per_s, workers)
+                write_atomic(path / "run.json", json.dumps(record, indent=1).encode())
+            yield Plan(path, record, stop)
     except OSError as error:
         raise explain_os_error(error, path) from error
-    return Plan(path, record, stop)
 
 
 @contextmanager
-def only_here(path: Path) -> Iterator[None]:
+def _only_here(path: Path) -> Iterator[None]:
     """Hold a run directory's lock; UsageError where another process works in it. The lock goes with the process."""
     import fcntl
 
@@ -230,8 +234,7 @@ def _short(value: Any) -> str:
     return f"{text[:8]}…" if re.fullmatch(r"[0-9a-f]{64}", text) else text
 
 
-def _put_aside(path: Path, shard: int) -> None:
-    record = commit_path(path, shard)
+def _put_aside(path: Path, record: Path) -> None:
     for number in itertools.count():
         target = path / "damaged" / f"{record.name}.{number}"
         if not target.exists():

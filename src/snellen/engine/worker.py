@@ -20,11 +20,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from snellen.atomic import explain_os_error
 from snellen.classifiers import Classifier, Prepared
 from snellen.datasets import DataSet, open_dataset
 from snellen.engine.answers import merged_table, prediction_table, probs_table, softmax
 from snellen.errors import ModelError, SnellenError
-from snellen.store.atomic import explain_os_error
 from snellen.store.schema import KINDS, SAMPLES
 from snellen.store.writer import commit
 from snellen.zoom.grid import Grid

@@ -10,11 +10,11 @@ from typing import Any
 import jinja2
 
 from snellen.analysis.summary import Summary, summarise
+from snellen.atomic import explain_os_error, write_atomic
 from snellen.report.hardest import hardest
 from snellen.report.plots import location_figure, save, scale_figure
 from snellen.report.tables import interval, percent, summary_rows
 from snellen.store import Run
-from snellen.store.atomic import explain_os_error, write_atomic
 
 
 def write_report(runs: Sequence[Run], folder: Path, labels: str | None = None) -> Path:

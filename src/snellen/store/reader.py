@@ -170,6 +170,16 @@ def read_run_json(path: Path) -> dict[str, Any]:
         raise UsageError(f"{str(path / 'run.json')!r} is damaged ({error}); move the directory away") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise UsageError(f"{str(path)!r} was written in another format than {FORMAT}; use another -o")
+    try:
+        card, bounds = record["model"]["card"], record["shards"]
+        Grid.from_json(record["grid"])
+        whole = {"spec", "precision"} <= record["model"].keys() and {"space", "keys"} <= card.keys()
+        whole &= bounds[0] == 0 and all(isinstance(b, int) for b in bounds) and bounds == sorted(set(bounds))
+        whole &= {"fingerprint", "fingerprint_parts", "data", "batch_size", "sessions"} <= record.keys()
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        whole = False
+    if not whole:
+        raise UsageError(f"{str(path / 'run.json')!r} is damaged (fields are missing); move the directory away")
     return record
 
 
@@ -194,7 +204,7 @@ def _is_commit(commit: Any) -> bool:
         plain = all(Path(name).name == name for name in names)
     except (TypeError, KeyError, AttributeError):
         return False
-    return plain and len(names) == len(files) > 0
+    return plain and len(names) == len(files)
 
 
 def damaged_files(run: Path, commit: dict[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from snellen.store.atomic import create_atomic
+from snellen.atomic import create_atomic
 from snellen.store.schema import KINDS
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from snellen.atomic import create_atomic, explain_os_error, write_atomic
 from snellen.errors import Stopped, UsageError
-from snellen.store.atomic import create_atomic, explain_os_error, write_atomic
 
 WRITERS = [write_atomic, create_atomic]
 
