@@ -21,8 +21,8 @@ lint: $(VENV)/.tested ## Formatting, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.tested ## Measure what the README claims (needs DATA=folder and an idle machine)
-	$(BIN)/python benchmarks/all.py $(DATA)
+bench: $(VENV)/.tested ## Measure what the README claims: DATA=folder CHECKPOINT=file, on an idle machine
+	$(BIN)/python benchmarks/all.py $(DATA) --checkpoint $(CHECKPOINT)
 
 clean: ## Remove the virtual environment and what the demo wrote
 	rm -rf $(VENV) snellen-out

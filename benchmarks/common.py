@@ -1,7 +1,6 @@
 """What the benchmarks share: the models they measure, commands and their time, tables."""
 
 import argparse
-import json
 import os
 import shutil
 import statistics
@@ -62,7 +61,3 @@ def show(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) ->
 
 def worker_cores() -> list[int]:
     return sorted(os.sched_getaffinity(0))
-
-
-def dump(value: object) -> str:
-    return json.dumps(value)

@@ -42,8 +42,9 @@ def main():
     parser = common.arguments(__doc__)
     parser.add_argument("--copies", type=int, default=10)
     parser.add_argument("--precision", default="bf16")
+    parser.add_argument("--model", help="another model than mobilenetv2_100")
     options = parser.parse_args()
-    model, rows = common.mobilenet(options.checkpoint), []
+    model, rows = options.model or common.mobilenet(options.checkpoint), []
     base = [sys.executable, "-m", "snellen.cli", "study"]
 
     def measure(data: Path) -> float:
@@ -57,7 +58,7 @@ def main():
 
     rows.append([len(list(options.data.glob("*/*"))), f"{measure(options.data):.0f}"])
     common.fresh(repeated)
-    common.show(f"Peak memory, 2 workers, {options.precision}", ("images", "MB"), rows)
+    common.show(f"Peak memory, {model.split('@')[0]}, 2 workers, {options.precision}", ("images", "MB"), rows)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -52,24 +50,6 @@ def sample_images() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no sample photographs at {folder}; set SNELLEN_SAMPLES to a folder DIR/<class>/<image>")
     return folder
-
-
-@pytest.fixture(scope="session")
-def cli():
-    """`cli("study", "examples", cwd=…, env={…}, timeout=…)`: the command line in a process of its own."""
-
-    def call(*args, cwd=None, env=None, timeout=300.0) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "snellen.cli", *map(str, args)],
-            cwd=cwd,
-            env={**os.environ, **(env or {})},
-            timeout=timeout,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return call
 
 
 @dataclass(frozen=True)

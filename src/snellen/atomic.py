@@ -5,9 +5,11 @@ put it in place in one step and fsync the folder: after a crash at any moment th
 new, never a part. Cost: two fsyncs a call, about 1 to 10 ms on a local disk.
 """
 
+import contextlib
 import errno
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from snellen.errors import SnellenError, Stopped, UsageError
@@ -33,7 +35,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def create_atomic(path: Path, data: bytes) -> bool:
@@ -45,7 +47,7 @@ def create_atomic(path: Path, data: bytes) -> bool:
         return False
     finally:
         temporary.unlink()
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return True
 
 
@@ -59,20 +61,35 @@ def explain_os_error(error: OSError, path: Path) -> SnellenError:
     return Stopped(f"writing below {str(path)!r} failed: {reason}; run the same command again to resume")
 
 
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an OSError of what is written below `path` into what a user should read."""
+    try:
+        yield
+    except OSError as error:
+        raise explain_os_error(error, path) from error
+
+
 def _write_temporary(path: Path, data: bytes) -> Path:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        write_new(temporary, data)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     return temporary
 
 
-def _sync_folder(folder: Path) -> None:
+def write_new(path: Path, data: bytes) -> None:
+    """Create `path` with `data`, synced; FileExistsError where it is there. A crash may leave a part of it."""
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a crash."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

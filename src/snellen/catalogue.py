@@ -1,37 +1,28 @@
-"""What there is, for `snellen ls`."""
+"""What there is, for `snellen ls`. Never imports torch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
 
-
-def models(pattern: str) -> Iterator[str]:
-    """The names of models that Snellen can load, by library."""
-    from snellen.classifiers.sources import EMBEDDED
-
-    names = [f"embedded/{name}" for name in EMBEDDED]
-    if fnmatch("timm/", pattern[:5] + "*") or pattern.startswith("*"):
-        import timm
-
-        names += [f"timm/{name}" for name in timm.list_models()]
-    if fnmatch("torchvision/", pattern[:12] + "*") or pattern.startswith("*"):
-        import torchvision.models
-
-        names += [f"torchvision/{name}" for name in torchvision.models.list_models(module=torchvision.models)]
-    return (name for name in names if fnmatch(name, pattern))
+from snellen.classifiers.prepare import model_names
+from snellen.zoom import PAPER_GRID
 
 
-def datasets(pattern: str) -> Iterator[str]:
-    """The names of data sets."""
-    return (line for line in ("examples  the photographs that ship with Snellen",) if fnmatch(line.split()[0], pattern))
+def _datasets() -> list[str]:
+    return ["examples  the photographs that ship with Snellen"]
 
 
-def grids(pattern: str) -> Iterator[str]:
-    """The grids with their numbers of zooms."""
-    from snellen.zoom import PAPER_GRID
-
+def _grids() -> list[str]:
     groups = ", ".join(f"{name} {len(zooms)}" for name, zooms in PAPER_GRID.groups.items())
-    lines = (f"paper  {len(PAPER_GRID)} zooms: 36 scales x 9 anchors ({groups})",)
-    return (line for line in lines if fnmatch(line.split()[0], pattern))
+    return [f"{PAPER_GRID.name}  {len(PAPER_GRID)} zooms: 36 scales x 9 anchors ({groups})"]
 
 
-LISTS: dict[str, Callable[[str], Iterator[str]]] = {"models": models, "datasets": datasets, "grids": grids}
+LISTS: dict[str, Callable[[], Iterable[str]]] = {"models": model_names, "datasets": _datasets, "grids": _grids}
+
+
+def listing(what: str, pattern: str) -> list[str]:
+    """The lines of a list whose first word matches a shell pattern.
+
+    >>> listing("grids", "p*")
+    ['paper  324 zooms: 36 scales x 9 anchors (zoom-in 234, zoom-224 9, zoom-out 81)']
+    """
+    return [line for line in LISTS[what]() if fnmatch(line.split()[0], pattern)]

@@ -1,10 +1,12 @@
 """The command line: one thin function a command; what is heavy is imported inside."""
 
+import io
 import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import click
 import typer
 
 from snellen.errors import SnellenError, UsageError
@@ -23,11 +25,20 @@ UNREADABLE = 4
 
 def main() -> None:
     """Run a command; an error costs the user one line and the exit code it stands for."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name need not be text
     try:
-        app()
+        sys.exit(app(standalone_mode=False) or 0)
     except SnellenError as error:
         print(f"snellen: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
+        sys.exit(2)
+    except click.ClickException as error:
+        print(f"snellen: {error.format_message()}; `snellen --help` lists what there is", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("snellen: interrupted; run the same command again to resume", file=sys.stderr)
         sys.exit(3)
@@ -82,7 +93,7 @@ def study(
         summaries.append(summary)
         if not as_json:
             print_summary(summary, console)
-            console.print(f"Run: {run.path}", soft_wrap=True, highlight=False)
+            console.print(f"Run: {run.path}", soft_wrap=True, highlight=False, markup=False)
     if as_json:
         _print_json([summary.to_json() for summary in summaries])
     if any(summary.errors for summary in summaries):
@@ -108,11 +119,11 @@ def ls(
     pattern: Annotated[str, typer.Argument(help="Only names that match, for example `timm/*vit*`.")] = "*",
 ) -> None:
     """List the models, data sets or grids there are."""
-    from snellen.catalogue import LISTS
+    from snellen.catalogue import LISTS, listing
 
     if what not in LISTS:
         raise UsageError(f"nothing called {what!r} to list; expected {', '.join(LISTS)}")
-    for line in LISTS[what](pattern):
+    for line in listing(what, pattern):
         print(line)
 
 

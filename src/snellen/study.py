@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snellen.atomic import write_atomic
+from snellen.atomic import write_atomic, writing
 from snellen.classifiers import prepare
 from snellen.datasets import open_dataset
 from snellen.engine.local import interruptible, job_of, run_local, worker_count
 from snellen.engine.plan import open_plan, session_record
 from snellen.engine.progress import Reporter, silent
+from snellen.errors import UsageError
 from snellen.store import Run, load_run
 from snellen.store.reader import LABELS_FILE, encode_labels
 from snellen.zoom import paper_grid
@@ -53,6 +54,8 @@ def study(
 
     Method: Taesiri et al., "ImageNet-Hard", arXiv 2304.05538, section 3.
     """
+    if limit is not None and limit < 1:
+        raise UsageError(f"limit={limit}: expected at least 1 image")
     started = time.time()
     report.status(f"opening {data}")
     dataset = open_dataset(data)
@@ -76,13 +79,15 @@ def study(
     with opened as plan:
         for note in prepared.card.notes:
             report.status(note)
-        write_atomic(plan.path / LABELS_FILE, labels)
-        tasks = plan.tasks()
+        with writing(plan.path):
+            write_atomic(plan.path / LABELS_FILE, labels)
+            tasks = plan.tasks()
         if tasks:
             job = job_of(plan.path, dataset.spec, plan.record["fingerprint_parts"]["images"], grid, keep_probs)
             ready = prepared.with_batch(batch_size or plan.record["batch_size"])
             images = sum(task.stop - task.start for task in tasks)
             with interruptible(), report.bar(images, len(grid), of=plan.limit) as progress:
                 run_local(job, ready, tasks, workers, progress.advance)
-            plan.finish(session_record(started, tasks, progress.views, workers))
+            with writing(plan.path):
+                plan.finish(session_record(started, tasks, progress.views, workers))
     return load_run(plan.path)

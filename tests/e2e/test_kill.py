@@ -191,3 +191,26 @@ def test_image_that_kills_its_worker_is_found_and_listed(own_pictures, tmp_path)
     assert all("ends the worker process" in reason for _, reason in run.errors)
     assert len(run.image_ids) == len(list(own_pictures.glob("*/*.png"))) - 2
     assert "77.png" in done.stdout
+
+
+@pytest.mark.parametrize("killers", [0, 2])
+def test_shards_of_many_images_give_the_same_rows(killers, own_pictures, tmp_path, monkeypatch):
+    """Shards of a dozen images, and two that kill in one shard: only those two are missing, the rest is the same."""
+    from PIL import Image
+
+    from snellen.engine import plan
+
+    (tmp_path / "killer.py").write_text(KILLER)
+    spec = f"{tmp_path / 'killer.py'}:net"
+    kept = sorted(own_pictures.glob("*/*.png"))[::2]
+    for path in set(own_pictures.glob("*/*.png")) - set(kept):
+        path.unlink()
+    for name in ("n01440764/01.png", "n01440764/00.png")[:killers]:
+        Image.new("RGB", (300, 280), (255, 0, 255)).save(own_pictures / name)
+    small = snellen.study(spec, own_pictures, out=tmp_path / "small", backend="torch")
+    monkeypatch.setattr(plan, "SHARDS_PER_WORKER", 1)
+    large = snellen.study(spec, own_pictures, out=tmp_path / "large", backend="torch")
+    assert len(small.commits) > 2 * len(large.commits)
+    assert len(large.errors) == killers
+    for kind in KINDS:
+        assert large.table(kind).to_pylist() == small.table(kind).to_pylist()

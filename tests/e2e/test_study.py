@@ -1,5 +1,6 @@
 """The study as a user runs it: its numbers against the plain recipe, its directory, its errors."""
 
+import csv
 import json
 import os
 import pickle
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision.transforms.functional as tf
-from looking import only_run, record, tree
+from looking import record, tree
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torchvision.transforms import InterpolationMode
@@ -75,25 +76,35 @@ def test_embedded_model_answers_as_the_plain_recipe(backend, tmp_path):
     assert differs.mean() <= 0.0005
 
 
-def test_summary_counts_what_the_rows_say(pictures, tiny, tmp_path):
-    done = run_cli("study", pictures, "-m", tiny, "-o", tmp_path, "--json")
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """The study of four shipped photographs by the shipped network, from the command line: OUT and what it printed."""
+    out = tmp_path_factory.mktemp("real")
+    done = run_cli("study", "examples", "-o", out, "--limit", 4, "--json")
     assert done.returncode == 0, done.stderr
-    (summary,) = json.loads(done.stdout)
-    table = snellen.load_run(tmp_path).frame().to_pandas()
-    files = sorted(pictures.glob("*/*.png"), key=lambda p: os.fsencode(p.relative_to(pictures)))
-    label = [IMAGENET_1K.keys.index(path.parent.name) for path in files]
-    table["right"] = [label[i] == best for i, best in zip(table["image"], table["id0"], strict=True)]
+    return out, json.loads(done.stdout)[0]
+
+
+def test_summary_counts_what_the_rows_say(real):
+    out, summary = real
+    table = snellen.load_run(out).frame().to_pandas()
+    folder = Path(snellen.__file__).parent / "datasets" / "examples"
+    with (folder / "labels.csv").open(newline="") as file:
+        labels = {row["image_id"]: row["labels"].split() for row in csv.DictReader(file)}
+    label = [labels[name] for name in sorted(labels)]
+    keys = IMAGENET_1K.keys
+    table["right"] = [keys[best] in label[i] for i, best in zip(table["image"], table["id0"], strict=True)]
     by_zoom = table.pivot_table(index="image", columns="zoom", values="right").to_numpy().astype(bool)
-    assert summary["one_crop"]["hits"] == by_zoom[:, 9 * 12 + 4].sum()
-    assert summary["upper_bound"]["hits"] == by_zoom.any(1).sum()
+    assert summary["one_crop"]["hits"] == by_zoom[:, 9 * 12 + 4].sum() > 0
+    assert summary["upper_bound"]["hits"] == by_zoom.any(1).sum() > 0
     assert summary["best_single_zoom"]["hits"] == by_zoom.sum(0).max()
     scale = np.repeat(SCALES, 9)
     for name, wanted in (("zoom-in", scale > 224), ("zoom-out", scale < 224), ("zoom-224", scale == 224)):
-        assert summary["groups"][name]["upper_bound"]["hits"] == by_zoom[:, wanted].any(1).sum()
+        assert summary["groups"][name]["upper_bound"]["hits"] == by_zoom[:, wanted].any(1).sum() > 0
     for row in range(3):
         for col in range(3):
             assert summary["locations"][row][col]["hits"] == by_zoom[:, 3 * row + col :: 9].any(1).sum()
-    assert summary["images"] == 24
+    assert summary["images"] == 4
     assert summary["random_baseline"] == {"top_36": 0.036, "upper_bound": 0.324}
 
 
@@ -102,7 +113,7 @@ def test_same_command_again_recomputes_nothing_and_is_quick(pictures, tiny, tmp_
     before = tree(tmp_path)
     start = time.perf_counter()
     again = run_cli("study", pictures, "-m", tiny, "-o", tmp_path, "-q")
-    assert time.perf_counter() - start < 10  # a loaded machine; benchmarks/again.py measures it
+    assert time.perf_counter() - start < 3
     assert again.stdout == first.stdout
     assert tree(tmp_path) == before
 
@@ -218,6 +229,9 @@ def test_calls_that_are_wrong_cost_one_line(pictures, tiny_weights, own_pictures
         ((pictures, "-m", f"timm/lcnet_035@{tiny_weights},mean=a"), "expected one number"),
         ((pictures, "-m", "timm/lcnet_035@nowhere.safetensors"), "no checkpoint at 'nowhere.safetensors'"),
         ((pictures, "-m", f"{tmp_path}/none.py:net"), "no Python file"),
+        ((pictures, "-m", f"timm/lcnet_035@{tiny_weights},classes=missing.txt"), "classes=missing.txt"),
+        ((pictures, "--limit", "0"), "--limit"),
+        ((pictures, "--no-such-flag"), "--no-such-flag"),
         ((pictures, "--precision", "fp8"), "expected fp32, bf16, fp16"),
         ((pictures, "--backend", "tensorrt"), "unknown backend"),
         ((pictures, "--workers", "none"), "--workers none"),
@@ -283,7 +297,8 @@ def test_embedding_comes_from_the_same_graph(tiny):
     assert np.abs(openvino.logits(views[:2]) - openvino.logits(views)[:2]).max() < 1e-5
 
 
-ACCURACY = {"embedded/efficientnet_lite0": 263, "embedded/efficientnet_lite1": 265, "embedded/efficientnet_lite2": 265}
+MOBILENET = "timm/mobilenetv2_100@{},pad_type=same,mean=0.5,std=0.5"
+ACCURACY = {f"embedded/efficientnet_lite{k}": hits for k, hits in enumerate((263, 265, 265))} | {MOBILENET: 263}
 
 
 @pytest.mark.parametrize("model", ACCURACY)
@@ -294,7 +309,10 @@ def test_known_accuracy_of_the_embedded_models(model, sample_images):
     from snellen.zoom import ViewRule
     from snellen.zoom.render import decode, render
 
-    dataset, prepared = open_dataset(sample_images), prepare(model, batch_size=4)
+    checkpoint = sample_images.parent / "models" / "mobilenetv2_100.safetensors"
+    if model == MOBILENET and not checkpoint.exists():
+        pytest.skip(f"no checkpoint at {checkpoint}")
+    dataset, prepared = open_dataset(sample_images), prepare(model.format(checkpoint), batch_size=4)
     classifier, rule = prepared.classifier(), ViewRule(256, 1, 1, anchor="spread")
     labels = dataset.label_sets([item.id for item in dataset.items], IMAGENET_1K)
     hits = 0
@@ -303,18 +321,87 @@ def test_known_accuracy_of_the_embedded_models(model, sample_images):
     assert hits == ACCURACY[model]
 
 
-def test_report_is_self_contained_and_says_the_same_numbers(pictures, tiny, tmp_path):
-    run_cli("study", pictures, "-m", tiny, "-o", tmp_path, "-q")
-    done = run_cli("report", tmp_path)
+def test_report_is_self_contained_and_says_the_same_numbers(real):
+    out, summary = real
+    done = run_cli("report", out)
     assert done.returncode == 0, done.stderr
-    page = (tmp_path / "report" / "index.html").read_text()
-    assert "http" not in page.replace("http-equiv", "")
-    assert page.count("<img") == 2 + 24
-    accuracy = snellen.load_run(tmp_path).accuracy()
-    assert f"<td>{100 * accuracy.value:.2f}</td>" in page
-    rows = (tmp_path / "report" / "results.csv").read_text().splitlines()
-    assert sum("1-crop" in row for row in rows) == 1
+    page = (out / "report" / "index.html").read_text()
+    assert "http" not in page
+    assert page.count("<img") == 2 + 4
+    rows = list(csv.DictReader((out / "report" / "results.csv").open(newline="")))
+    measures = {row["measure"]: row for row in rows}
+    for name, share in (("1-crop (256, centre)", "one_crop"), ("upper bound, 324 zooms", "upper_bound")):
+        value = summary[share]
+        assert float(measures[name]["value"]) == value["value"]
+        assert (
+            f"<td>{100 * value['value']:.2f}</td><td>{100 * value['low']:.2f} – {100 * value['high']:.2f}</td>" in page
+        )
     for kind in ("png", "svg"):
-        assert len(list((tmp_path / "report").glob(f"*.{kind}"))) == 2
-    assert record(tmp_path)["fingerprint"] in page
-    assert only_run(tmp_path).is_dir()
+        assert len(list((out / "report").glob(f"*.{kind}"))) == 2
+    assert record(out)["fingerprint"] in page
+
+
+def test_report_shows_no_image_that_the_run_did_not_see(own_pictures, tiny, tmp_path):
+    """A picture that was replaced by another of the same name, and hostile names, stay out of the page."""
+    hostile = own_pictures / "n01440764" / "<script>alert(1)<.png"
+    Image.new("RGB", (30, 30), (9, 200, 9)).save(hostile)
+    run_cli("study", own_pictures, "-m", tiny, "-o", tmp_path / "out", "--limit", 3, "-q")
+    run = snellen.load_run(tmp_path / "out")
+    assert any("<script>" in image for image in run.image_ids)
+    replaced = next(image for image in run.image_ids if "<" not in image)
+    Image.new("RGB", (30, 30), (255, 0, 0)).save(own_pictures / replaced)
+    assert run_cli("report", tmp_path / "out").returncode == 0
+    page = (tmp_path / "out" / "report" / "index.html").read_text()
+    assert page.count("no longer there") == 1
+    assert "<script>" not in page
+
+
+def test_changed_code_of_a_users_model_is_noticed(tmp_path):
+    """The same parameters and structure, another constant: refused in the old directory, new answers in a new one."""
+    (tmp_path / "data" / "cat").mkdir(parents=True)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)).save(tmp_path / "data/cat/1.png")
+    source = (
+        "import torch\nclass Net(torch.nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        torch.manual_seed(0)\n"
+        "        self.head = torch.nn.Linear(3, 2)\n        self.classes = ('cat', 'dog')\n"
+        "    def forward(self, x):\n        return SIGN * self.head(x.mean((2, 3)))\ndef net():\n    return Net()\n"
+    )
+    answers = []
+    for sign in (1, -1):
+        (tmp_path / "own.py").write_text(f"SIGN = {sign}\n{source}")
+        spec = f"{tmp_path / 'own.py'}:net"
+        if sign < 0:
+            line = one_line(run_cli("study", tmp_path / "data", "-m", spec, "-o", tmp_path / "1", "-q"))
+            assert "weights: " in line
+        done = run_cli("study", tmp_path / "data", "-m", spec, "-o", tmp_path / str(sign), "-q")
+        assert done.returncode == 0, done.stderr
+        answers.append(snellen.load_run(tmp_path / str(sign)).answers("p0"))
+    helper = tmp_path / "own.py"
+    helper.write_text(f"from sign import SIGN\n{source}")
+    for sign, code in ((3, 0), (5, 2)):  # a constant in a module beside it: no hash sees it, the probe does
+        (tmp_path / "sign.py").write_text(f"SIGN = {sign}\n")
+        done = run_cli("study", tmp_path / "data", "-m", f"{helper}:net", "-o", tmp_path / "beside", "-q")
+        assert done.returncode == code, done.stderr
+    assert "the network's code" in done.stderr
+    assert np.abs(answers[0] - answers[1]).max() < 1e-4  # two classes: the other one is as likely
+
+
+def test_a_local_checkpoint_is_never_taken_for_the_published_weights(pictures, tiny, tmp_path):
+    """After `timm/NAME@FILE`, plain `timm/NAME` still wants timm's own weights, which cannot be had offline."""
+    assert run_cli("study", pictures, "-m", tiny, "-o", tmp_path, "--limit", 1, "-q").returncode == 0
+    plain = tiny.split("@")[0] + ",mean=0.5,std=0.5"
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")}
+    line = one_line(run_cli("study", pictures, "-m", plain, "-o", tmp_path, "--limit", 1, "-q", env=environment))
+    assert "cannot download the weights" in line
+
+
+def test_ls_lists_what_can_be_loaded_without_importing_torch():
+    import timm
+
+    probe = "import sys; from snellen.cli import main\ntry: main()\nfinally: assert 'torch' not in sys.modules"
+    command = [sys.executable, "-c", probe, "ls", "models", "*/*efficientnet_lite0*"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    names = [f"timm/{name}" for name in timm.list_models("*efficientnet_lite0*", pretrained=True)]
+    assert done.stdout.splitlines() == ["embedded/efficientnet_lite0", *names]
+    assert "nothing called 'planets'" in one_line(run_cli("ls", "planets"))

@@ -1,5 +1,6 @@
 """What a classifier is, and the card that describes one without loading it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -35,6 +36,7 @@ class ModelCard:
     keys: the classes of its logits, in order; `synonyms` only where they are not ImageNet's.
     embed_dim: width of what `embed` returns, 0 where the network has no linear head to take it from.
     notes: what a user should know about how it was loaded.
+    probe: some of its logits on fixed noise, by which changed code is noticed that no hash can see.
     """
 
     source: str
@@ -48,6 +50,7 @@ class ModelCard:
     parameters: int
     embed_dim: int
     notes: tuple[str, ...] = ()
+    probe: tuple[float, ...] = ()
 
     @property
     def class_space(self) -> ClassSpace:
@@ -64,9 +67,15 @@ class ModelCard:
         values = dict(record)
         if values["space"] == IMAGENET_1K.name:
             values["keys"] = IMAGENET_1K.keys
-        for key in ("mean", "std", "keys", "notes"):
+        for key in ("mean", "std", "keys", "notes", "probe"):
             values[key] = tuple(values[key])
         return ModelCard(**(values | {"own": OwnTransform(**values["own"])}))
+
+
+def same_probe(one: Sequence[float], other: Sequence[float], tolerance: float = 1e-3) -> bool:
+    """Whether two cards' probes differ by no more than rounding and another machine's arithmetic can explain."""
+    size = 1 + max((abs(value) for value in one), default=0.0)
+    return len(one) == len(other) and all(abs(a - b) <= tolerance * size for a, b in zip(one, other, strict=True))
 
 
 class Classifier(Protocol):

@@ -4,6 +4,7 @@ Run as a child process (`serve`), so that torch is paid for once a model and not
 every command. The request is JSON on standard input, the answer JSON on standard output.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,8 +16,10 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snellen.classifiers.base import ModelCard, check_head
+from snellen.atomic import explain_os_error
+from snellen.classifiers.base import ModelCard, check_head, same_probe
 from snellen.classifiers.spec import parse_spec
+from snellen.classifiers.weights import cache_root
 from snellen.errors import ModelError, SnellenError
 
 if TYPE_CHECKING:
@@ -27,15 +30,26 @@ if TYPE_CHECKING:
 # Small batches keep the activations in a core's cache; 36 is a scale's nine views, four scales at once.
 BATCHES = (2, 4, 9, 36)
 AGREEMENT = 1e-3
+# Logits of each of two noise views that a card keeps.
+PROBED = 8
 
 
 def describe(loaded: "Loaded", source: str, paper: bool) -> ModelCard:
     """The card of a loaded network; it is shown 224-pixel views if it accepts them and `paper` is set."""
+    import numpy as np
+    import torch
+
     from snellen.classifiers.network import ViewNetwork, probe
 
     own = loaded.own.size
     view_size, outputs = probe(loaded.module, (224, own) if paper and own != 224 else (own,))
     check_head(outputs, loaded.space)
+    shown = ViewNetwork(loaded.module, loaded.mean, loaded.std, outputs).eval()
+    views = np.random.default_rng(0).integers(0, 256, (2, view_size, view_size, 3), np.uint8)
+    with torch.inference_mode():
+        logits = shown(torch.from_numpy(views))[0]
+    if not torch.isfinite(logits).all():
+        raise ModelError(f"{source} gives logits that are not numbers on random noise; check its weights")
     return ModelCard(
         source=source,
         weights=loaded.weights,
@@ -46,7 +60,8 @@ def describe(loaded: "Loaded", source: str, paper: bool) -> ModelCard:
         space=loaded.space.name,
         keys=loaded.space.keys,
         parameters=sum(p.numel() for p in loaded.module.parameters()),
-        embed_dim=ViewNetwork(loaded.module, loaded.mean, loaded.std, outputs).embed_dim,
+        embed_dim=shown.embed_dim,
+        probe=tuple(logits[:, :PROBED].flatten().tolist()),
         notes=loaded.notes,
     )
 
@@ -110,9 +125,11 @@ def _view_size(model: Path) -> int:
 
 
 def build_entry(loaded: "Loaded", card: ModelCard, entry: Path, convert: bool) -> None:
-    """Write the cache entry of a model, whole or not at all; an entry that is there already is kept."""
-    if (entry / "card.json").exists():
-        return
+    """Write the cache entry of a model, whole or not at all; one that is there is kept if the model still acts so."""
+    with contextlib.suppress(FileNotFoundError):
+        if same_probe(ModelCard.from_json(json.loads((entry / "card.json").read_text())).probe, card.probe):
+            return
+        shutil.rmtree(entry)  # the code changed where no hash could see it
     entry.parent.mkdir(parents=True, exist_ok=True)
     temporary = entry.with_name(f".{entry.name}.{uuid.uuid4().hex[:8]}")
     temporary.mkdir()
@@ -133,15 +150,17 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     if "tune" in request:
         return tune(Path(request["tune"]), request["precision"])
     from snellen.classifiers.prepare import entry_path, remember_file
-    from snellen.classifiers.sources import load
+    from snellen.classifiers.sources import library_names, load
+
+    if "list" in request:
+        return {"names": library_names()}
 
     spec = parse_spec(request["spec"])
     loaded = load(spec)
-    if loaded.weights_file:
+    if loaded.weights_file and spec.path is None:
         remember_file(spec, loaded.weights_file)
     entry = entry_path(spec, loaded.weights, request["paper"], request["convert"])
-    if not (entry / "card.json").exists():
-        build_entry(loaded, describe(loaded, spec.source, request["paper"]), entry, request["convert"])
+    build_entry(loaded, describe(loaded, spec.source, request["paper"]), entry, request["convert"])
     return {"entry": str(entry)}
 
 
@@ -153,4 +172,6 @@ def serve() -> None:
         answer = _answer(json.loads(sys.stdin.read()))
     except SnellenError as error:
         answer = {"error": str(error)}
+    except OSError as error:
+        answer = {"error": str(explain_os_error(error, cache_root()))}
     print(json.dumps(answer), file=answers, flush=True)

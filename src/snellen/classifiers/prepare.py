@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BACKENDS = ("openvino", "torch")
 PRECISIONS = ("fp32", "bf16", "fp16")
 # Counts up when what a cached entry holds, or how it is made, changes.
-ENTRY_FORMAT = 1
+ENTRY_FORMAT = 2
 # Batch size and views a second of one worker where nothing was measured; they only size batches and shards.
 UNTUNED = {"cpu": (36, 30.0), "cuda": (324, 3000.0)}
 
@@ -99,6 +99,26 @@ def prepare(
 
     Raises ModelError for anything that cannot be found, loaded, converted or run.
     """
+    try:
+        return _prepare(model, precision, backend, device, batch_size, mean, std, classes, name)
+    except OSError as error:
+        raise ModelError(
+            f"the model cache {str(cache_root())!r} cannot be used: {error.strerror or error}; "
+            "set SNELLEN_CACHE to a folder that can be written"
+        ) from error
+
+
+def _prepare(
+    model: "str | torch.nn.Module",
+    precision: str,
+    backend: str,
+    device: str,
+    batch_size: int | None,
+    mean: Sequence[float] | float | None,
+    std: Sequence[float] | float | None,
+    classes: Sequence[str] | None,
+    name: str | None,
+) -> Prepared:
     if precision not in PRECISIONS:
         raise ModelError(f"unknown precision {precision!r}; expected {', '.join(PRECISIONS)}")
     backend, device = _choose(backend, device)
@@ -213,6 +233,21 @@ def _entry_of_module(
     entry = cache_root() / "modules" / key
     build_entry(loaded, card, entry, convert)
     return entry
+
+
+def model_names() -> list[str]:
+    """Specs of the models that need no file: listed by the libraries once for their versions, then from the cache."""
+    from snellen.classifiers.sources import library_versions
+
+    key = json.dumps([library_versions("timm"), library_versions("torchvision")])
+    memory = cache_root() / f"names-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    try:
+        return list(json.loads(memory.read_text()))
+    except (OSError, ValueError):
+        names = list(_child({"list": True}, "listing models")["names"])
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(memory, json.dumps(names).encode())
+        return names
 
 
 def _tuned(model: Path, precision: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Networks from their libraries. Everything here imports torch, and runs in the process that prepares a model."""
+"""Networks from their libraries. What loads one imports torch, and is called where a model is prepared or run."""
 
 import contextlib
 import difflib
@@ -8,7 +8,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,10 +47,11 @@ class Loaded:
 
     @property
     def weights(self) -> str:
-        """sha256 of the weights file, or else of the network's code and parameters."""
+        """sha256 of the weights file, or else of the network's code, parameters, normalisation and classes."""
         if self.weights_file:
             return file_sha256(self.weights_file)
-        return hashlib.sha256((self.code + module_sha256(self.module)).encode()).hexdigest()
+        parts = [self.code, module_sha256(self.module), repr((self.mean, self.std, self.space.keys))]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def load(spec: ModelSpec) -> Loaded:
@@ -255,7 +256,7 @@ def _with_options(loaded: Loaded, options: dict[str, Any]) -> Loaded:
         except OSError as error:
             raise ModelError(f"classes={file}: {error.strerror}; give a text file, one class a line") from error
     mean, std = (_triple(name, options.get(name, getattr(loaded, name))) for name in ("mean", "std"))
-    return Loaded(loaded.module, mean, std, own, space, loaded.weights_file, loaded.notes)
+    return replace(loaded, mean=mean, std=std, own=own, space=space)
 
 
 def _triple(name: str, value: Any) -> tuple[float, ...]:
@@ -274,6 +275,15 @@ LOADERS: dict[str, Callable[[ModelSpec], Loaded]] = {
     "torchvision": _load_torchvision,
     "file": _load_file,
 }
+
+
+def library_names() -> list[str]:
+    """Every network that the libraries can make, as specs without weights."""
+    import timm
+    import torchvision.models as models
+
+    names = [f"embedded/{name}" for name in EMBEDDED] + [f"timm/{name}" for name in timm.list_models(pretrained=True)]
+    return names + [f"torchvision/{name}" for name in models.list_models(module=models)]
 
 
 def library_versions(kind: str) -> dict[str, str]:

@@ -29,7 +29,7 @@ def cache_root() -> Path:
 
 
 def file_sha256(path: Path) -> str:
-    """sha256 of a file's bytes; remembered for as long as its path, size, inode and time of change stay."""
+    """sha256 of a file's bytes; remembered for as long as its path, size, inode and time of modification stay."""
     status = path.stat()
     stamp = [str(path), status.st_size, status.st_mtime_ns, status.st_ino]
     memory = cache_root() / "hashes" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:16]}.json"

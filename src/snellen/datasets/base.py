@@ -26,6 +26,15 @@ class DataSet(Protocol):
     name: str
     items: Sequence[Item]
 
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over every image's id and size, in order."""
+        ...
+
+    def reachable(self) -> bool:
+        """Whether the place that holds the images is still there."""
+        ...
+
     def read(self, index: int) -> bytes:
         """The encoded bytes of image `index`; OSError where they cannot be had."""
         ...

@@ -27,6 +27,10 @@ class FolderDataSet(ListedDataSet):
         self._paths = [path for path, _ in found]
         self.items: Sequence[Item] = [Item(_printable(path), size) for path, size in found]
 
+    def reachable(self) -> bool:
+        """Whether the folder is there and holds something."""
+        return self.root.is_dir() and any(self.root.iterdir())
+
     def read(self, index: int) -> bytes:
         """The file's bytes."""
         with open(os.path.join(os.fsencode(self.root), self._paths[index]), "rb") as file:

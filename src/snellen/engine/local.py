@@ -32,7 +32,7 @@ FRUITLESS = 3
 Progress = Callable[[int], None]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Process:
     """One worker process and what it is doing. `number` decides its core and its GPU."""
 
@@ -89,12 +89,18 @@ class _Engine:
         self._failed_starts = 0
         self._events: queue.Queue[tuple[_Process, dict[str, Any] | None]] = queue.Queue()
         self._log = Path(job["run"]) / "workers.log"
-        self._processes = [self._start(number) for number in range(workers)]
+        self._workers = workers
+        self._processes: list[_Process] = []
 
     def run(self) -> None:
+        """Hand out tasks until every shard is committed."""
         try:
+            for number in range(self._workers):
+                self._processes.append(self._start(number))
             while self._left:
-                process, event = self._events.get()
+                process, event = self._next_event()
+                if process not in self._processes:
+                    continue  # the last words of one that was replaced
                 if event is None:
                     self._replace(process)
                 elif event["event"] == "image":
@@ -111,6 +117,17 @@ class _Engine:
             self._end()
         if not self._log.stat().st_size:
             self._log.unlink()
+
+    def _next_event(self) -> tuple[_Process, dict[str, Any] | None]:
+        """What a worker says next, or None from one that is dead."""
+        while True:
+            try:
+                return self._events.get(timeout=1.0)
+            except queue.Empty:
+                # A child that a network forked may hold a dead worker's pipe open, so that it never ends.
+                for process in self._processes:
+                    if process.handle.poll() is not None:
+                        return process, None
 
     def _start(self, number: int) -> _Process:
         cores = _cores()
@@ -164,7 +181,7 @@ class _Engine:
 
     def _replace(self, process: _Process) -> None:
         """A worker died: start another in its place, and decide what becomes of its task."""
-        process.handle.wait()
+        _reap(process)
         self._progress(-process.views)
         if not process.ready:
             self._failed_starts += 1
@@ -215,10 +232,14 @@ class _Engine:
         for process in self._processes:
             process.handle.kill()
         for process in self._processes:
-            process.handle.wait()
-            with contextlib.suppress(BrokenPipeError, ValueError):
-                if process.handle.stdin:
-                    process.handle.stdin.close()
+            _reap(process)
+
+
+def _reap(process: _Process) -> None:
+    process.handle.wait()
+    if process.handle.stdin:
+        with contextlib.suppress(BrokenPipeError):
+            process.handle.stdin.close()
 
 
 def job_of(run: Path, data: str, images: str, grid: Grid, keep_probs: bool) -> dict[str, Any]:
@@ -246,9 +267,7 @@ def interruptible() -> Any:
 
 
 def _cores() -> list[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
+    return sorted(os.sched_getaffinity(0))
 
 
 def _gpus() -> int:

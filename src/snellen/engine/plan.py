@@ -1,5 +1,6 @@
 """What a run is to hold: its directory, its fingerprint, its shards, and which of them are still to be done."""
 
+import contextlib
 import hashlib
 import importlib.metadata
 import itertools
@@ -11,15 +12,15 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from snellen.atomic import create_atomic, explain_os_error, write_atomic
+from snellen.atomic import create_atomic, write_atomic, writing
 from snellen.classifiers import Prepared
+from snellen.classifiers.base import same_probe
 from snellen.datasets import DataSet
 from snellen.engine.worker import Task
 from snellen.errors import RunMismatch, UsageError
@@ -31,6 +32,8 @@ from snellen.zoom.render import render
 # A shard is at most this many seconds of one worker's work, and at least a 16th part of what each worker has to do.
 SHARD_SECONDS = 60.0
 SHARDS_PER_WORKER = 16
+# What every committed shard holds.
+MADE = {"samples", "predictions", "merged"}
 
 
 @dataclass
@@ -51,7 +54,7 @@ class Plan:
         committed, written = {}, read_commits(self.path)
         for record in sorted((self.path / "commits").glob("*.json")):
             commit = written.get(int(record.stem)) if record.stem.isdecimal() else None
-            if commit is None or damaged_files(self.path, commit):
+            if commit is None or not commit["files"].keys() >= MADE or damaged_files(self.path, commit):
                 _put_aside(self.path, record)
             else:
                 committed[int(record.stem)] = commit
@@ -80,7 +83,11 @@ def safe_name(shown: str, full: str) -> str:
     ('examples', 'myimages-0999b2')
     """
     safe = re.sub(r"[^A-Za-z0-9._+=@,-]", "", shown).lstrip(".")[:80]
-    return safe if safe == full else f"{safe}-{hashlib.sha256(full.encode()).hexdigest()[:6]}"
+    return (
+        safe
+        if safe and safe == full
+        else f"{safe}-{hashlib.sha256(full.encode('utf-8', 'surrogateescape')).hexdigest()[:6]}"
+    )
 
 
 def model_name(text: str) -> str:
@@ -98,7 +105,7 @@ def fingerprint(dataset: DataSet, prepared: Prepared, grid: Grid, keep_probs: bo
     """Everything that decides what a run's rows hold, by name; labels, limit, batch and workers do not."""
     card = prepared.card
     return {
-        "images": getattr(dataset, "fingerprint", ""),
+        "images": dataset.fingerprint,
         "grid": hashlib.sha256(json.dumps(grid.to_json()).encode()).hexdigest(),
         "rendered views": _rendered_sha256(grid),
         "model": card.source,
@@ -112,7 +119,7 @@ def fingerprint(dataset: DataSet, prepared: Prepared, grid: Grid, keep_probs: bo
     }
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_plan(
     dataset: DataSet,
     prepared: Prepared,
@@ -131,27 +138,26 @@ def open_plan(
     path = run_directory(out, dataset, prepared, grid)
     stop = len(dataset.items) if limit is None else min(limit, len(dataset.items))
     parts = fingerprint(dataset, prepared, grid, keep_probs)
-    try:
-        if (path / "run.json").exists():
-            _check_same(path, read_run_json(path), parts)
-        for folder in ("parts", "commits"):
-            (path / folder).mkdir(parents=True, exist_ok=True)
-        with _only_here(path):
+    with contextlib.ExitStack() as stack:
+        with writing(path):
+            if (path / "run.json").exists():
+                _check_same(path, read_run_json(path), parts, prepared)
+            for folder in ("parts", "commits"):
+                (path / folder).mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_only_here(path))
             if not (path / "run.json").exists():
                 record = _new_record(dataset, prepared, grid, parts)
                 record["shards"] = _bounds([0], stop, len(grid), prepared.views_per_s, workers)
                 create_atomic(path / "run.json", json.dumps(record, indent=1).encode())
             record = read_run_json(path)
-            _check_same(path, record, parts)
+            _check_same(path, record, parts, prepared)
             if record["shards"][-1] < stop:
                 record["shards"] = _bounds(record["shards"], stop, len(grid), prepared.views_per_s, workers)
                 write_atomic(path / "run.json", json.dumps(record, indent=1).encode())
-            yield Plan(path, record, stop)
-    except OSError as error:
-        raise explain_os_error(error, path) from error
+        yield Plan(path, record, stop)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _only_here(path: Path) -> Iterator[None]:
     """Hold a run directory's lock; UsageError where another process works in it. The lock goes with the process."""
     import fcntl
@@ -221,9 +227,14 @@ def _rendered_sha256(grid: Grid) -> str:
     return hashlib.sha256(render(Image.frombytes("RGB", (36, 24), pixels), grid.rules).tobytes()).hexdigest()
 
 
-def _check_same(path: Path, record: dict[str, Any], parts: dict[str, Any]) -> None:
+def _check_same(path: Path, record: dict[str, Any], parts: dict[str, Any], prepared: Prepared) -> None:
     before = record["fingerprint_parts"]
     changed = [key for key in {**before, **parts} if before.get(key) != parts.get(key)]
+    if not changed and not same_probe(record["model"]["card"].get("probe", ()), prepared.card.probe):
+        raise RunMismatch(
+            f"{str(path)!r} holds a run of something else (the network's code: other logits on the same noise); "
+            "choose another -o or move it away"
+        )
     if changed:
         what = "; ".join(f"{key}: {_short(before.get(key))} there, {_short(parts.get(key))} here" for key in changed)
         raise RunMismatch(f"{str(path)!r} holds a run of something else ({what}); choose another -o or move it away")

@@ -4,6 +4,9 @@ As a process (`serve`) it takes JSON lines on standard input (first the job, the
 line), answers JSON lines on standard output, and ends when its input ends, so that it never outlives its parent.
 """
 
+import contextlib
+import ctypes
+import errno
 import hashlib
 import json
 import os
@@ -24,13 +27,17 @@ from snellen.atomic import explain_os_error
 from snellen.classifiers import Classifier, Prepared
 from snellen.datasets import DataSet, open_dataset
 from snellen.engine.answers import merged_table, prediction_table, probs_table, softmax
-from snellen.errors import ModelError, SnellenError
+from snellen.errors import SnellenError, Stopped
 from snellen.store.schema import KINDS, SAMPLES
 from snellen.store.writer import commit
 from snellen.zoom.grid import Grid
 from snellen.zoom.render import UnreadableImage, decode, render
 
 Progress = Callable[[int], None]
+
+# Failures that are one file's own; others (a lost disk, a lost network) stop the run, which can be resumed.
+OF_ONE_FILE = (errno.ENOENT, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENXIO, errno.EISDIR)
+NOT_NUMBERS = "the model's logits on it are not all numbers"
 
 
 @dataclass(frozen=True)
@@ -66,10 +73,9 @@ class Worker:
         groups = self.grid.groups
         for image, logits in self._logits(self._views(task, samples)):
             if not np.isfinite(logits).all():
-                raise ModelError(
-                    f"the model gave logits that are not numbers on image {self.dataset.items[image].id!r}; "
-                    "check its weights, or use --precision fp32"
-                )
+                samples[image - task.start]["error"] = NOT_NUMBERS
+                progress(len(logits))
+                continue
             probs = softmax(logits)
             tables["predictions"].append(prediction_table(image, logits, probs))
             tables["merged"].append(merged_table(image, probs, groups))
@@ -112,6 +118,11 @@ class Worker:
             except UnreadableImage as error:
                 sample["error"] = str(error)
             except OSError as error:
+                if error.errno not in OF_ONE_FILE or not self.dataset.reachable():
+                    raise Stopped(
+                        f"reading {self.dataset.spec!r} failed at {sample['image_id']!r}: {error.strerror or error}; "
+                        "when it can be read again, the same command resumes"
+                    ) from error
                 sample["error"] = f"cannot be read: {error.strerror or error}"
             else:
                 yield image, views
@@ -153,15 +164,24 @@ class Worker:
 def load_worker(job: Mapping[str, Any], prepared: Prepared) -> Worker:
     """The worker of a job (see `engine/plan.py`); SnellenError where the data set is no longer the planned one."""
     dataset = open_dataset(job["data"])
-    if getattr(dataset, "fingerprint", None) != job["images"]:
+    if dataset.fingerprint != job["images"]:
         raise SnellenError(f"the images of {job['data']!r} changed while the run was going on; run the command again")
     grid = Grid.from_json(job["grid"])
     return Worker(Path(job["run"]), dataset, prepared.classifier(), grid, prepared.batch_size, job["keep_probs"])
 
 
+def _die_with_parent() -> None:
+    """Be killed when the parent dies, so that a restarted command never works beside the dead one's workers."""
+    with contextlib.suppress(AttributeError):  # no prctl: standard input still ends, after the task at hand
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG of linux/prctl.h
+    if os.getppid() == 1:  # it died before the call
+        os._exit(1)
+
+
 def serve() -> None:
     """Work as a child process until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    _die_with_parent()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 

@@ -1,6 +1,7 @@
 """The hardest images of a run, with what the model said instead."""
 
 import base64
+import hashlib
 import io
 from dataclasses import dataclass
 
@@ -41,6 +42,7 @@ def hardest(run: Run, labels: str | None = None, most: int = 24) -> list[HardIma
         places = {item.id: i for i, item in enumerate(dataset.items)}
     except DataError:
         dataset, places = None, {}
+    hashes = dict(zip(run.samples["image_id"].to_pylist(), run.samples["sha256"].to_pylist(), strict=True))
     rows = []
     for i in np.argsort(winning, kind="stable")[:most].tolist():
         ids, counts = np.unique(answers[i][~correct[i] & (answers[i] >= 0)], return_counts=True)
@@ -49,7 +51,7 @@ def hardest(run: Run, labels: str | None = None, most: int = 24) -> list[HardIma
         data = None
         if dataset is not None and image_id in places:
             try:
-                data = _thumbnail(dataset.read(places[image_id]))
+                data = _thumbnail(dataset.read(places[image_id]), hashes[image_id])
             except (OSError, UnreadableImage):
                 data = None
         rows.append(
@@ -65,7 +67,10 @@ def hardest(run: Run, labels: str | None = None, most: int = 24) -> list[HardIma
     return rows
 
 
-def _thumbnail(data: bytes) -> str:
+def _thumbnail(data: bytes, sha256: str) -> str | None:
+    """A small JPEG of the image the run saw, as base64; None where another image stands in its place now."""
+    if hashlib.sha256(data).hexdigest() != sha256:
+        return None
     image: Image.Image = decode(data)
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     out = io.BytesIO()

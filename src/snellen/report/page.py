@@ -26,11 +26,14 @@ def write_report(runs: Sequence[Run], folder: Path, labels: str | None = None) -
     try:
         folder.mkdir(parents=True, exist_ok=True)
         sections = [_section(run, summarise(run, labels), folder, labels) for run in runs]
-        write_atomic(folder / "results.csv", _results(sections).encode())
+        write_atomic(folder / "results.csv", _results(sections).encode("utf-8", "backslashreplace"))
         template = jinja2.Environment(
             loader=jinja2.PackageLoader("snellen.report"), autoescape=True, undefined=jinja2.StrictUndefined
         ).get_template("page.html.j2")
-        write_atomic(folder / "index.html", template.render(sections=sections, pct=percent, interval=interval).encode())
+        write_atomic(
+            folder / "index.html",
+            template.render(sections=sections, pct=percent, interval=interval).encode("utf-8", "backslashreplace"),
+        )
     except OSError as error:
         raise explain_os_error(error, folder) from error
     return folder / "index.html"

@@ -40,7 +40,12 @@ PLACES = (
 
 def print_summary(summary: Summary, console: Console) -> None:
     """Print one run's table and its location map."""
-    table = Table(title=f"{summary.model} on {summary.data} ({summary.precision})", title_justify="left")
+    title = f"{summary.model} on {summary.data} ({summary.precision})"
+    console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
+    done = summary.images + len(summary.errors)
+    if done < summary.planned:
+        console.print(f"Still in progress: {done} of {summary.planned} images are done; the numbers are of those.")
+    table = Table()
     table.add_column("")
     for name in ("%", "95 % interval", "n", "random %"):
         table.add_column(name, justify="right")

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from snellen.analysis.accuracy import Share
 
 LABELS_FILE = "labels.csv"
+# Images scored at once; bounds the memory that scoring takes beside its result.
+CHUNK = 4096
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,17 @@ class Run:
 
     def table(self, kind: str, columns: Sequence[str] | None = None) -> pa.Table:
         """All committed rows of `samples`, `predictions`, `merged` or `probs`, in the order of images."""
-        names = [commit["files"][kind]["name"] for commit in self.commits.values() if kind in commit["files"]]
-        parts = [_read_part(self.path / "parts" / name, columns) for name in names]
+        parts = list(self._parts(kind, columns))
         schema = KINDS[kind]
         if not parts:
             return (pa.schema([schema.field(c) for c in columns]) if columns else schema).empty_table()
         return pa.concat_tables(parts).combine_chunks()
+
+    def _parts(self, kind: str, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+        """One kind of table of each committed shard, in the order of images."""
+        for commit in self.commits.values():
+            if kind in commit["files"]:
+                yield _read_part(self.path / "parts" / commit["files"][kind]["name"], columns)
 
     def frame(self) -> pa.Table:
         """The long table, a row for each image and zoom; `.to_pandas()` gives a DataFrame."""
@@ -86,13 +93,14 @@ class Run:
     @property
     def errors(self) -> list[tuple[str, str]]:
         """Id and reason of every image that could not be read."""
-        rows = self.samples.select(["image_id", "error"]).to_pylist()
-        return [(row["image_id"], row["error"]) for row in rows if row["error"] is not None]
+        rows = self.samples.filter(pc.is_valid(self.samples["error"])).select(["image_id", "error"])
+        return [(row["image_id"], row["error"]) for row in rows.to_pylist()]
 
     @cached_property
     def image_ids(self) -> list[str]:
         """Ids of the images that were read, in order: the rows of `answers` and `correct`."""
-        return [row["image_id"] for row in self.samples.to_pylist() if row["error"] is None]
+        ids: list[str] = self.samples.filter(pc.is_null(self.samples["error"]))["image_id"].to_pylist()
+        return ids
 
     @cached_property
     def images(self) -> NDArray[np.int32]:
@@ -102,12 +110,16 @@ class Run:
 
     def answers(self, column: str = "id0") -> NDArray[Any]:
         """One column of the predictions as an array `[images, zooms]`, for example the best class at each zoom."""
-        table = self.table("predictions", ["image", "zoom", column])
-        values = table[column].to_numpy()
-        missing = np.nan if values.dtype.kind == "f" else -1
-        answers = np.full((len(self.images), len(self.grid)), missing, values.dtype)
-        rows = np.searchsorted(self.images, table["image"].to_numpy())
-        answers[rows, table["zoom"].to_numpy()] = values
+        kind = KINDS["predictions"].field(column).type.to_pandas_dtype()
+        missing = np.nan if np.issubdtype(kind, np.floating) else -1
+        answers = np.full((len(self.images), len(self.grid)), missing, kind)
+        for part in self._parts("predictions", ["image", "zoom", column]):  # one at a time: memory does not pile up
+            image, zoom, values = (part[name].to_numpy() for name in ("image", "zoom", column))
+            rows = np.minimum(np.searchsorted(self.images, image), len(self.images) - 1)
+            known = len(self.images) > 0 and (self.images[rows] == image).all()
+            if len(part) and not (known and zoom.min() >= 0 and zoom.max() < len(self.grid)):
+                raise UsageError(f"{str(self.path)!r} is damaged: it has answers of images or zooms it does not list")
+            answers[rows, zoom] = values
         return answers
 
     def labels(self, source: str | Path | None = None) -> list[list[int]]:
@@ -121,7 +133,14 @@ class Run:
 
     def correct(self, labels: str | Path | None = None) -> NDArray[np.bool_]:
         """Whether each zoom's answer is one of its image's labels: bool `[images, zooms]`."""
-        return correct_by_labels(self.answers(), self.labels(labels), len(self.class_space))
+        answers, label_sets, classes = self.answers(), self.labels(labels), len(self.class_space)
+        if answers.size and not (answers.min() >= -1 and answers.max() < classes):
+            raise UsageError(f"{str(self.path)!r} is damaged: it has answers outside its {classes} classes")
+        correct = np.empty(answers.shape, bool)
+        for start in range(0, len(answers), CHUNK):
+            rows = slice(start, start + CHUNK)
+            correct[rows] = correct_by_labels(answers[rows], label_sets[rows], classes)
+        return correct
 
     def accuracy(self, labels: str | Path | None = None) -> "Share":
         """1-crop accuracy with its count and 95 % Wilson interval.
@@ -186,7 +205,9 @@ def read_run_json(path: Path) -> dict[str, Any]:
 def read_commits(run: Path) -> dict[int, dict[str, Any]]:
     """Every commit record of a run, by shard, in order; one that is not whole counts as absent."""
     commits = {}
-    for path in sorted((run / "commits").glob("[0-9]*.json")):
+    for path in (run / "commits").glob("*.json"):
+        if not path.stem.isdecimal():
+            continue
         try:
             commit = json.loads(path.read_bytes())
         except ValueError:
@@ -201,20 +222,26 @@ def _is_commit(commit: Any) -> bool:
     try:
         files = commit["files"]
         names = [file["name"] for file in files.values() if isinstance(file["sha256"], str)]
-        plain = all(Path(name).name == name for name in names)
+        plain = all(Path(name).name == name and name not in {"", ".", ".."} and "\0" not in name for name in names)
     except (TypeError, KeyError, AttributeError):
         return False
     return plain and len(names) == len(files)
 
 
 def damaged_files(run: Path, commit: dict[str, Any]) -> list[str]:
-    """Names of a commit's files that are gone, or whose bytes are not those it names."""
+    """Names of a commit's files that are gone, or whose bytes are not those it names.
+
+    All probabilities are gigabytes: of their files only the length is compared.
+    """
     damaged = []
-    for file in commit["files"].values():
+    for kind, file in commit["files"].items():
         path = run / "parts" / file["name"]
         try:
-            with path.open("rb") as handle:
-                same = hashlib.file_digest(handle, "sha256").hexdigest() == file["sha256"]
+            if kind == "probs":
+                same = path.stat().st_size == file["bytes"]
+            else:
+                with path.open("rb") as handle:
+                    same = hashlib.file_digest(handle, "sha256").hexdigest() == file["sha256"]
         except OSError:
             same = False
         if not same:

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from snellen.atomic import create_atomic
+from snellen.atomic import create_atomic, sync_folder, write_new
 from snellen.store.schema import KINDS
 
 
@@ -35,14 +34,15 @@ def commit(run: Path, shard: int, tables: Mapping[str, pa.Table], record: dict[s
             data = encode(kind, table)
             path = run / "parts" / f"{shard:05d}.{token}.{kind}.parquet"
             paths.append(path)
-            _write_new(path, data)
+            write_new(path, data)
             files[kind] = {"name": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        _sync(run / "parts")
+        sync_folder(run / "parts")
         text = json.dumps({"shard": shard, **record, "files": files}, indent=1)
         if create_atomic(commit_path(run, shard), text.encode()):
             return True
     except BaseException:
-        _remove(paths)
+        if not commit_path(run, shard).exists():  # the failure may have come just after the record was in place
+            _remove(paths)
         raise
     _remove(paths)
     return False
@@ -61,21 +61,6 @@ def encode(kind: str, table: pa.Table) -> bytes:
         use_byte_stream_split=floats,
     )
     return buffer.getvalue()
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _remove(paths: list[Path]) -> None:

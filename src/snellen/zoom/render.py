@@ -55,8 +55,8 @@ def decode(source: bytes | Path) -> Image.Image:
             raise
         except Image.DecompressionBombError as error:
             raise UnreadableImage(f"too many pixels: {error}") from error
-        except MemoryError as error:
-            raise UnreadableImage("does not fit in memory when decoded") from error
+        except MemoryError:
+            raise  # the machine's fault, not the image's
         # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error and others.
         except Exception as error:
             reason = str(error).replace(repr(error), "").strip() or type(error).__name__

@@ -22,6 +22,10 @@ class ExamplesDataSet(ListedDataSet):
         names = sorted(self._labels)
         self.items: Sequence[Item] = [Item(name, (self.root / name).stat().st_size) for name in names]
 
+    def reachable(self) -> bool:
+        """Whether the package is still installed."""
+        return self.root.is_dir()
+
     def read(self, index: int) -> bytes:
         """The file's bytes."""
         return (self.root / self.items[index].id).read_bytes()

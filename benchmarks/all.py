@@ -1,0 +1,16 @@
+"""Every benchmark in turn, an hour or two on two cores: `python benchmarks/all.py DATA --checkpoint FILE`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPTS = ("exact", "precision", "speed", "overhead", "memory")
+
+
+def main():
+    for name in SCRIPTS:
+        subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py")), *sys.argv[1:]], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Shards and names of directories."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snellen.engine.plan import SHARD_SECONDS, SHARDS_PER_WORKER, _bounds, model_name, safe_name
+
+
+@given(st.integers(1, 5000), st.integers(1, 3000), st.floats(1, 5000), st.integers(1, 16))
+def test_shards_are_small_enough_and_hold_every_image_once(images, more, rate, workers):
+    first = _bounds([0], images, 324, rate, workers)
+    both = _bounds(first, images + more, 324, rate, workers)
+    assert first[0] == 0
+    assert first[-1] == images
+    assert both[: len(first)] == first, "an extension moves no bound"
+    assert both[-1] == images + more
+    assert _bounds(both, images, 324, rate, workers) == both, "a smaller limit changes nothing"
+    for bounds, todo in ((first, images), (both[len(first) - 1 :], more)):
+        sizes = [b - a for a, b in itertools.pairwise(bounds)]
+        assert min(sizes) >= 1
+        assert max(sizes) <= max(1, SHARD_SECONDS * rate / 324)
+        assert max(sizes) <= max(1, todo / (SHARDS_PER_WORKER * workers))
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("embedded/efficientnet_lite0", "embedded-efficientnet_lite0"),
+        ("timm/vit@/a/b/w.safetensors,mean=0.5", "timm-vit@w.safetensors,mean=0.5-"),
+        ("/home/me/own.py:net", "own.pynet-"),
+        ("torchvision/resnet50:IMAGENET1K_V1", "torchvision-resnet50IMAGENET1K_V1-"),
+        ("module/My Net", "module-MyNet-"),
+    ],
+)
+def test_model_directories(text, start):
+    assert model_name(text).startswith(start)
+    assert model_name(text) == start or len(model_name(text)) == len(start) + 6
+
+
+def test_names_that_differ_never_share_a_directory():
+    names = ["a b", "ab", "a/b", "a", "..", ".", "", "日本", "\udcff", "a" * 300, "a" * 299]
+    found = [safe_name(name, name) for name in names]
+    assert len(set(found)) == len(names)
+    assert all("/" not in name and name not in ("", ".", "..") and len(name) < 100 for name in found)
