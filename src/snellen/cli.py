@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from snellen.errors import SnellenError, UsageError
@@ -33,11 +32,11 @@ def main() -> None:
     except SnellenError as error:
         print(f"snellen: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
-        sys.exit(2)
-    except click.ClickException as error:
-        print(f"snellen: {error.format_message()}; `snellen --help` lists what there is", file=sys.stderr)
+    except typer.TyperException as error:
+        if len(sys.argv) < 2:  # the help is what such a call is shown
+            error.show()
+        else:
+            print(f"snellen: {error.format_message()}; `snellen --help` says what there is", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("snellen: interrupted; run the same command again to resume", file=sys.stderr)

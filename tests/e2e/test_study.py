@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 import torchvision.transforms.functional as tf
 from looking import record, tree
@@ -166,7 +167,9 @@ def test_precisions_stand_side_by_side(pictures, tiny, tmp_path):
         )
     fp32, bf16 = (snellen.load_run(next(tmp_path.glob(f"*/*/paper-{p}"))) for p in ("fp32", "bf16"))
     apart = np.abs(fp32.answers("p0") - bf16.answers("p0")).max()
-    assert 0 < apart < 0.1
+    assert apart > 0
+    assert np.abs(fp32.answers("p0") - bf16.answers("p0")).mean() < 0.02
+    assert len(np.unique(fp32.answers())) > 5, "the network says the same of everything"
 
 
 def test_full_disk_stops_with_3_and_resumes(pictures, tiny, tmp_path):
@@ -292,9 +295,9 @@ def test_embedding_comes_from_the_same_graph(tiny):
     head = openvino.module().get_classifier()
     with torch.inference_mode():
         through = head(torch.from_numpy(openvino.embed(views))).numpy()
-    assert np.abs(through - openvino.logits(views)).max() < 1e-4
-    assert np.abs(openvino.embed(views) - eager.embed(views)).max() < 1e-4
-    assert np.abs(openvino.logits(views[:2]) - openvino.logits(views)[:2]).max() < 1e-5
+    embedding, logits = openvino.embed(views), openvino.logits(views)
+    for one, other in ((through, logits), (eager.embed(views), embedding), (openvino.logits(views[:2]), logits[:2])):
+        assert np.abs(one - other).max() < 1e-5 * np.abs(other).max()
 
 
 MOBILENET = "timm/mobilenetv2_100@{},pad_type=same,mean=0.5,std=0.5"
@@ -328,8 +331,8 @@ def test_report_is_self_contained_and_says_the_same_numbers(real):
     page = (out / "report" / "index.html").read_text()
     assert "http" not in page
     assert page.count("<img") == 2 + 4
-    rows = list(csv.DictReader((out / "report" / "results.csv").open(newline="")))
-    measures = {row["measure"]: row for row in rows}
+    with (out / "report" / "results.csv").open(newline="") as file:
+        measures = {row["measure"]: row for row in csv.DictReader(file)}
     for name, share in (("1-crop (256, centre)", "one_crop"), ("upper bound, 324 zooms", "upper_bound")):
         value = summary[share]
         assert float(measures[name]["value"]) == value["value"]
@@ -343,7 +346,7 @@ def test_report_is_self_contained_and_says_the_same_numbers(real):
 
 def test_report_shows_no_image_that_the_run_did_not_see(own_pictures, tiny, tmp_path):
     """A picture that was replaced by another of the same name, and hostile names, stay out of the page."""
-    hostile = own_pictures / "n01440764" / "<script>alert(1)<.png"
+    hostile = own_pictures / "n01440764" / "!<script>alert(1)<.png"
     Image.new("RGB", (30, 30), (9, 200, 9)).save(hostile)
     run_cli("study", own_pictures, "-m", tiny, "-o", tmp_path / "out", "--limit", 3, "-q")
     run = snellen.load_run(tmp_path / "out")
@@ -386,18 +389,19 @@ def test_changed_code_of_a_users_model_is_noticed(tmp_path):
     assert np.abs(answers[0] - answers[1]).max() < 1e-4  # two classes: the other one is as likely
 
 
-def test_a_local_checkpoint_is_never_taken_for_the_published_weights(pictures, tiny, tmp_path):
+def test_a_local_checkpoint_is_never_taken_for_the_published_weights(pictures, tmp_path):
     """After `timm/NAME@FILE`, plain `timm/NAME` still wants timm's own weights, which cannot be had offline."""
-    assert run_cli("study", pictures, "-m", tiny, "-o", tmp_path, "--limit", 1, "-q").returncode == 0
-    plain = tiny.split("@")[0] + ",mean=0.5,std=0.5"
+    weights = tmp_path / "own.safetensors"
+    save_file({k: v.contiguous() for k, v in timm.create_model("lcnet_050").state_dict().items()}, weights)
+    own = f"timm/lcnet_050@{weights},mean=0.5,std=0.5"
+    assert run_cli("study", pictures, "-m", own, "-o", tmp_path, "--limit", 1, "-q").returncode == 0
+    plain = "timm/lcnet_050,mean=0.5,std=0.5"
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")}
     line = one_line(run_cli("study", pictures, "-m", plain, "-o", tmp_path, "--limit", 1, "-q", env=environment))
     assert "cannot download the weights" in line
 
 
 def test_ls_lists_what_can_be_loaded_without_importing_torch():
-    import timm
-
     probe = "import sys; from snellen.cli import main\ntry: main()\nfinally: assert 'torch' not in sys.modules"
     command = [sys.executable, "-c", probe, "ls", "models", "*/*efficientnet_lite0*"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
