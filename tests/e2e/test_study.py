@@ -155,21 +155,18 @@ def test_changed_inputs_are_refused_and_touch_nothing(change, own_pictures, tiny
     assert tree(out) == before
 
 
-def test_precisions_stand_side_by_side(pictures, tiny, tmp_path):
+def test_precisions_stand_side_by_side(tmp_path):
     try:
-        prepare(tiny, precision="bf16").classifier()
+        prepare("embedded/efficientnet_lite0", precision="bf16").classifier()
     except ModelError as error:
         pytest.skip(str(error))
     for precision in ("fp32", "bf16"):
-        assert (
-            run_cli("study", pictures, "-m", tiny, "-o", tmp_path, "--limit", 2, "--precision", precision).returncode
-            == 0
-        )
+        done = run_cli("study", "examples", "-o", tmp_path, "--limit", 1, "--precision", precision, "-q")
+        assert done.returncode == 0, done.stderr
     fp32, bf16 = (snellen.load_run(next(tmp_path.glob(f"*/*/paper-{p}"))) for p in ("fp32", "bf16"))
-    apart = np.abs(fp32.answers("p0") - bf16.answers("p0")).max()
-    assert apart > 0
-    assert np.abs(fp32.answers("p0") - bf16.answers("p0")).mean() < 0.02
-    assert len(np.unique(fp32.answers())) > 5, "the network says the same of everything"
+    apart = np.abs(fp32.answers("p0") - bf16.answers("p0"))
+    assert 0 < apart.mean() < 0.03
+    assert (fp32.answers() == bf16.answers()).mean() > 0.8
 
 
 def test_full_disk_stops_with_3_and_resumes(pictures, tiny, tmp_path):
