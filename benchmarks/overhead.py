@@ -78,7 +78,7 @@ def main():
 
 def whole(options, model: str, out: Path, precision: str) -> tuple[float, int, int]:
     seconds = common.study(options.data, model, out, "--precision", precision, "--limit", str(options.limit))
-    run = snellen.load_run(out)
+    run = snellen.load_run(next(out.glob(f"*/*/paper-{precision}")))
     views = sum(commit["views"] for commit in run.commits.values())
     return seconds, views, json.loads((run.path / "run.json").read_text())["batch_size"]
 
