@@ -34,7 +34,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except typer.TyperException as error:
         if len(sys.argv) < 2:  # the help is what such a call is shown
-            error.show()
+            print(error.format_message(), file=sys.stderr)
         else:
             print(f"snellen: {error.format_message()}; `snellen --help` says what there is", file=sys.stderr)
         sys.exit(2)
