@@ -1,5 +1,6 @@
 """The command line: one thin function a command; what is heavy is imported inside."""
 
+import importlib.metadata
 import io
 import json
 import sys
@@ -18,8 +19,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
 DEFAULT_MODEL = "embedded/efficientnet_lite0"
 UNREADABLE = 4
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(importlib.metadata.version("snellen"))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """An eye test for image classifiers."""
 
 
 def main() -> None:
@@ -69,12 +86,16 @@ def study(
 
     import snellen
     from snellen.analysis.summary import summarise
+    from snellen.classifiers.spec import parse_spec
     from snellen.engine.progress import reporter
     from snellen.report.tables import print_summary
 
+    if labels and not labels.is_file():
+        raise UsageError(f"no file of labels at {str(labels)!r}; give a CSV with columns image_id and labels")
+    specs = [parse_spec(spec).text for spec in model or [DEFAULT_MODEL]]  # a wrong one costs no study of the others
     console = Console()
     summaries = []
-    for spec in model or [DEFAULT_MODEL]:
+    for spec in specs:
         run = snellen.study(
             spec,
             data,
@@ -122,8 +143,10 @@ def ls(
 
     if what not in LISTS:
         raise UsageError(f"nothing called {what!r} to list; expected {', '.join(LISTS)}")
-    for line in listing(what, pattern):
-        print(line)
+    lines = listing(what, pattern)
+    if not lines:
+        raise UsageError(f"no {what} match {pattern!r}; * stands for any part of a name, for example '*/*vit*'")
+    print("\n".join(lines))
 
 
 def _whole(flag: str, value: str) -> int | None:

@@ -44,7 +44,7 @@ def hardest(run: Run, labels: str | None = None, most: int = 24) -> list[HardIma
         dataset, places = None, {}
     hashes = dict(zip(run.samples["image_id"].to_pylist(), run.samples["sha256"].to_pylist(), strict=True))
     rows = []
-    for i in np.argsort(winning, kind="stable")[:most].tolist():
+    for i in [k for k in np.argsort(winning, kind="stable").tolist() if not correct[k].all()][:most]:
         ids, counts = np.unique(answers[i][~correct[i] & (answers[i] >= 0)], return_counts=True)
         order = np.lexsort((ids, -counts))[:3]
         image_id = run.image_ids[i]

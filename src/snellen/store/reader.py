@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ class Run:
     """One classifier's answers on one data set at one grid; what is committed so far, if it is still going on."""
 
     path: Path
-    record: dict[str, Any]
+    record: dict[str, Any] = field(repr=False)
 
     @property
     def grid(self) -> Grid:
@@ -171,9 +171,7 @@ def find_runs(path: Path) -> list[Run]:
     """Every run at or below `path`, by directory name; UsageError where there is none."""
     if not path.is_dir():
         raise UsageError(f"no directory {str(path)!r}; give the OUT of a study, or a run below it")
-    found = [path] if (path / "run.json").is_file() else sorted(f.parent for f in path.glob("*/*/*/run.json"))
-    if not found:
-        found = sorted(f.parent for depth in ("*", "*/*") for f in path.glob(f"{depth}/run.json"))
+    found = [path] if (path / "run.json").is_file() else sorted(file.parent for file in path.glob("**/run.json"))
     if not found:
         raise UsageError(f"no run in {str(path)!r}: no run.json in it or below; `snellen study … -o {path}` makes one")
     return [Run(folder, read_run_json(folder)) for folder in found]
