@@ -35,7 +35,12 @@ def command(data, model, out):
 
 def start(data, model, out):
     return subprocess.Popen(
-        command(data, model, out), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+        command(data, model, out),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        # A shell's background job ignores Ctrl-C and hands that down; the command of a user does not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
