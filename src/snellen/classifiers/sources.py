@@ -232,11 +232,11 @@ def _import_function(path: Path, name: str) -> Callable[..., Any]:
         found.loader.exec_module(module)
     except Exception as error:
         raise ModelError(f"{str(path)!r} cannot be imported: {type(error).__name__}: {error}") from error
-    function = getattr(module, name, None)
+    function: Callable[..., Any] | None = getattr(module, name, None)
     if not callable(function):
         names = [n for n, value in vars(module).items() if inspect.isfunction(value)]
         raise ModelError(f"no function {name!r} in {str(path)!r}; it has {', '.join(names) or 'none'}")
-    return function  # type: ignore[no-any-return]
+    return function
 
 
 def _theirs(spec: ModelSpec) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 # Seconds between plain lines.
@@ -102,22 +103,19 @@ class _Terminal(_Silent):
             TimeRemainingColumn(compact=True),
         )
         with Rich(*columns, console=self._console) as rich:
-            task = rich.add_task("", total=of, completed=of - images, rate=0.0)
-            progress = _RichProgress(zooms, bar=rich, task=task, resumed=of - images)
-            yield progress
+            resumed = max(0, of - images)
+            task = rich.add_task("", total=resumed + images, completed=resumed, rate=0.0)
+            yield _RichProgress(zooms, show=partial(rich.update, task), resumed=resumed)
 
 
 @dataclass
 class _RichProgress(Progress):
-    bar: object = None
-    task: object = None
+    show: Callable[..., None] = field(kw_only=True)
     resumed: int = 0
 
     def advance(self, views: int) -> None:
         super().advance(views)
-        self.bar.update(  # type: ignore[attr-defined]
-            self.task, completed=self.resumed + self.views // self.zooms, rate=self.rate
-        )
+        self.show(completed=self.resumed + self.views // self.zooms, rate=self.rate)
 
 
 silent: Reporter = _Silent()
