@@ -47,6 +47,15 @@ def fresh(run: Callable[[Path], float]) -> float:
         shutil.rmtree(folder)
 
 
+def copies(data: Path, count: int, folder: Path) -> Path:
+    """A folder with every image of `data` `count` times, as links."""
+    for path in sorted(data.glob("*/*")):
+        (folder / path.parent.name).mkdir(exist_ok=True)
+        for k in range(count):
+            (folder / path.parent.name / f"{k}_{path.name}").symlink_to(path.resolve())
+    return folder
+
+
 def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 

@@ -29,15 +29,6 @@ def peak(command: list[str]) -> float:
     return most / 2**20
 
 
-def copies(data: Path, count: int, folder: Path) -> Path:
-    """A folder with every image of `data` `count` times, as links."""
-    for path in sorted(data.glob("*/*")):
-        (folder / path.parent.name).mkdir(exist_ok=True)
-        for k in range(count):
-            (folder / path.parent.name / f"{k}_{path.name}").symlink_to(path.resolve())
-    return folder
-
-
 def main():
     parser = common.arguments(__doc__)
     parser.add_argument("--copies", type=int, default=10)
@@ -52,7 +43,7 @@ def main():
         return common.fresh(lambda out: peak([*base, str(data), *flags, "-o", str(out)]))
 
     def repeated(folder: Path) -> float:
-        data = copies(options.data, options.copies, folder)
+        data = common.copies(options.data, options.copies, folder)
         rows.append([len(list(data.glob("*/*"))), f"{measure(data):.0f}"])
         return 0.0
 

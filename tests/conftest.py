@@ -14,7 +14,7 @@ from hypothesis import settings
 from numpy.typing import NDArray
 
 from snellen.labels import ClassSpace
-from snellen.store.reader import encode_labels
+from snellen.store.labels import encode_labels
 from snellen.store.schema import PREDICTIONS, SAMPLES
 from snellen.store.writer import commit
 from snellen.zoom import PAPER_GRID, Grid

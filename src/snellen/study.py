@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snellen.atomic import write_atomic, writing
-from snellen.classifiers import prepare
-from snellen.datasets import open_dataset
+from snellen.classifiers import Prepared, prepare
+from snellen.datasets import DataSet, open_dataset
 from snellen.engine.local import interruptible, job_of, run_local, worker_count
 from snellen.engine.plan import open_plan, session_record
 from snellen.engine.progress import Reporter, silent
 from snellen.errors import UsageError
+from snellen.labels import ClassMap, ClassSpace
 from snellen.store import Run, load_run
-from snellen.store.reader import LABELS_FILE, encode_labels
-from snellen.zoom import paper_grid
+from snellen.store.labels import encode_labels, labels_file
+from snellen.zoom import Grid, paper_grid
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +25,7 @@ def study(
     model: "str | torch.nn.Module" = "embedded/efficientnet_lite0",
     data: str | Path = "examples",
     *,
+    root: str | Path | None = None,
     out: str | Path = "snellen-out",
     limit: int | None = None,
     precision: str = "fp32",
@@ -43,7 +45,8 @@ def study(
     model: a spec (`timm/NAME`, `torchvision/NAME`, `embedded/NAME`, `FILE.py:FUNCTION`), or a torch module that maps
         normalised views `[n, 3, 224, 224]` to logits; for a module also its `mean` and `std` (RGB in 0 … 1), its
         `classes` in the order of its logits (ImageNet-1k if left out) and a `name` for its directory.
-    data: `examples`, or a folder `DIR/<class>/<image>`.
+    data: `examples`, a folder `DIR/<class>/<image>`, a name of the ImageNet family, `hub/…` or `parquet/…`.
+    root: the folder that holds a named data set in its released layout.
     limit: only the first images; a later call with more extends the run.
     precision: `fp32`, `bf16` or `fp16`; part of the run's directory.
     batch_size, workers: chosen by measurement and by the number of cores or GPUs where None.
@@ -54,11 +57,8 @@ def study(
 
     Method: Taesiri et al., "ImageNet-Hard", arXiv 2304.05538, section 3.
     """
-    if limit is not None and limit < 1:
-        raise UsageError(f"limit={limit}: expected at least 1 image")
-    started = time.time()
     report.status(f"opening {data}")
-    dataset = open_dataset(data)
+    dataset = open_dataset(data, root)
     report.status(f"preparing {model if isinstance(model, str) else name or type(model).__name__}")
     prepared = prepare(
         model,
@@ -72,18 +72,51 @@ def study(
         name=name,
     )
     grid = paper_grid(prepared.card.view_size)
-    ids = [item.id for item in dataset.items]
-    labels = encode_labels(ids, dataset.label_sets(ids, prepared.card.class_space), prepared.card.class_space)
+    return show(
+        dataset,
+        prepared,
+        grid,
+        Path(out),
+        limit=limit,
+        batch_size=batch_size,
+        workers=workers,
+        keep_probs=keep_probs,
+        report=report,
+    )
+
+
+def show(
+    dataset: DataSet,
+    prepared: Prepared,
+    grid: Grid,
+    out: Path,
+    *,
+    limit: int | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    keep_probs: bool = False,
+    report: Reporter = silent,
+) -> Run:
+    """Show a data set's images to a prepared model at every view of a grid, and keep what it answered under `out`."""
+    if limit is not None and limit < 1:
+        raise UsageError(f"limit={limit}: expected at least 1 image")
+    started = time.time()
+    space = prepared.card.class_space
+    classes = ClassMap.of(dataset.name, dataset.classes, space) if dataset.classes is not None else None
+    labels, prepared = label_files(dataset, space), prepared.within(classes)
     workers = worker_count(workers, prepared.device)
-    opened = open_plan(dataset, prepared, grid, Path(out), limit=limit, workers=workers, keep_probs=keep_probs)
+    opened = open_plan(
+        dataset, prepared, grid, out, limit=limit, workers=workers, classes=classes, keep_probs=keep_probs
+    )
     with opened as plan:
         for note in prepared.card.notes:
             report.status(note)
         with writing(plan.path):
-            write_atomic(plan.path / LABELS_FILE, labels)
+            for file, text in labels.items():
+                write_atomic(plan.path / file, text)
             tasks = plan.tasks()
         if tasks:
-            job = job_of(plan.path, dataset.spec, plan.record["fingerprint_parts"]["images"], grid, keep_probs)
+            job = job_of(plan.path, dataset.spec, plan.record["fingerprint_parts"]["images"], grid, classes, keep_probs)
             ready = prepared.with_batch(batch_size or plan.record["batch_size"])
             images = sum(task.stop - task.start for task in tasks)
             with interruptible(), report.bar(images, len(grid), of=plan.limit) as progress:
@@ -91,3 +124,11 @@ def study(
             with writing(plan.path):
                 plan.finish(session_record(started, tasks, progress.views, workers))
     return load_run(plan.path)
+
+
+def label_files(dataset: DataSet, space: ClassSpace) -> dict[str, bytes]:
+    """Every label source of a data set as a file beside its run; scores are made when they are read."""
+    ids, sources = [item.id for item in dataset.items], dataset.label_sources
+    texts = {source: encode_labels(ids, dataset.label_sets(ids, space, source), space) for source in sources}
+    files = {labels_file(): texts[sources[0]]}
+    return files | ({labels_file(source): text for source, text in texts.items()} if len(sources) > 1 else {})

@@ -91,7 +91,7 @@ def test_no_images(folder, paths):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("nowhere/at/all", "no data set 'nowhere/at/all': give `examples` or a folder"),
+        ("nowhere/at/all", "no data set 'nowhere/at/all': give `examples`, a folder"),
         ("~no-such-user-here/x", "no data set"),
         ("x" * 300, "no data set"),
         ("a\0b", "no data set"),

@@ -15,6 +15,7 @@ import pytest
 import timm
 import torch
 import torchvision.transforms.functional as tf
+from commands import one_line, run_cli
 from looking import record, tree
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -25,20 +26,6 @@ from snellen.classifiers import prepare
 from snellen.errors import ModelError
 from snellen.labels import IMAGENET_1K
 from snellen.zoom import SCALES
-
-
-def run_cli(*arguments, **options):
-    command = [sys.executable, "-m", "snellen.cli", *map(str, arguments)]
-    return subprocess.run(command, check=False, capture_output=True, text=True, **options)
-
-
-def one_line(done):
-    """The error a call cost its user: exit code 2 and a single line."""
-    assert done.returncode == 2, done.stdout + done.stderr
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("snellen: ")
-    return lines[0]
 
 
 def plain_answers(module, files, mean, std):

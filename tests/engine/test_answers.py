@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import softmax as exact_softmax
 
-from snellen.engine.answers import MERGES, merged_table, prediction_table, probs_table, softmax, top
+from snellen.engine.answers import MERGES, masked, merged_table, prediction_table, probs_table, softmax, top
+from snellen.labels import ClassMap
 from snellen.store.schema import MERGED, PREDICTIONS, PROBS
 from snellen.zoom import PAPER_GRID
 
@@ -70,11 +71,11 @@ def test_ties_wider_than_the_answer(classes):
 @pytest.mark.parametrize("classes", [1, 2, 4])
 def test_fewer_classes_than_answers(classes):
     logits = logits_of(9, classes)
-    table = prediction_table(0, logits, softmax(logits))
+    table = prediction_table([0], logits[None], softmax(logits)[None], None)
     for row, scores in zip(table.to_pylist(), logits.tolist(), strict=True):
         assert [row[f"id{k}"] for k in range(5)] == sorted_top(scores)
         assert [row[f"p{k}"] is None for k in range(5)] == [k >= classes for k in range(5)]
-    merged = merged_table(0, softmax(logits), {})
+    merged = merged_table(0, softmax(logits), {}, None)
     assert [merged[f"id{k}"].to_pylist() for k in range(classes, 5)] == [[-1, -1]] * (5 - classes)
     assert [merged[f"p{k}"].null_count for k in range(5)] == [0] * classes + [2] * (5 - classes)
 
@@ -82,7 +83,7 @@ def test_fewer_classes_than_answers(classes):
 def test_predictions():
     logits = logits_of(324, 50)
     probs = softmax(logits)
-    table = prediction_table(17, logits, probs)
+    table = prediction_table([17], logits[None], probs[None], None)
     assert table.schema.equals(PREDICTIONS)
     rows = table.to_pylist()
     assert len(rows) == 324
@@ -99,7 +100,7 @@ def test_logits_decide_where_probabilities_are_equal():
     logits = np.array([[1e-9, 2e-9, -9, -9, -9, -9]], np.float32)
     probs = softmax(logits)
     assert probs[0, 0] == probs[0, 1]
-    row = prediction_table(0, logits, probs).to_pylist()[0]
+    row = prediction_table([0], logits[None], probs[None], None).to_pylist()[0]
     assert (row["id0"], row["id1"], row["raw_id0"]) == (1, 0, 1)
 
 
@@ -107,7 +108,7 @@ def test_logits_decide_where_probabilities_are_equal():
 def test_merged(seed):
     probs = softmax(logits_of(324, 40, seed))
     groups = PAPER_GRID.groups
-    table = merged_table(4, probs, groups)
+    table = merged_table(4, probs, groups, None)
     assert table.schema.equals(MERGED)
     rows = {(row["group"], row["merge"]): row for row in table.to_pylist()}
     assert list(rows) == [(group, merge) for group in (*groups, "all") for merge in MERGES]
@@ -125,7 +126,7 @@ def test_merged(seed):
 def test_the_mean_is_of_probabilities_not_of_logits():
     """Two views vote weakly for class 0, one is sure of class 1: the mean says 1, so does the max."""
     probs = np.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2], [0.0, 1.0, 0.0]], np.float32)
-    rows = merged_table(0, probs, {"zoom-in": np.array([0, 1])}).to_pylist()
+    rows = merged_table(0, probs, {"zoom-in": np.array([0, 1])}, None).to_pylist()
     found = {(row["group"], row["merge"]): (row["id0"], row["p0"]) for row in rows}
     assert {key: answer for key, (answer, _) in found.items()} == {
         ("zoom-in", "mean"): 0,
@@ -146,3 +147,42 @@ def test_all_probabilities_as_float16():
     kept = np.array(table["probs"].to_pylist(), np.float16)
     assert np.array_equal(kept, probs.astype(np.float16))
     assert np.abs(kept.astype(np.float64) - probs).max() <= 2**-11 * probs.max()
+
+
+# Four classes of a head of twelve: one of three ids, one of two, two of one; five ids take no part.
+MAP = ClassMap("four kinds", ((7, 2, 11), (0, 3), (5,), (9,)), 12)
+PLAIN = ClassMap("six of twelve", ((11,), (2,), (3,), (8,), (5,), (0,)), 12)
+
+
+def best_of_each_class(row, classes, k=5):
+    """The best id of each class, by falling score: a loop over classes."""
+    best = [max(ids, key=lambda i: (row[i], -i)) for ids in classes.ids]
+    best.sort(key=lambda i: -row[i])
+    return (best + [-1] * k)[:k]
+
+
+@pytest.mark.parametrize("classes", [MAP, PLAIN], ids=lambda m: m.name)
+def test_answers_within_a_class_space(classes):
+    """The arg-max is over the ids that take part, each class counts once, and probabilities are of those ids alone."""
+    logits = logits_of(60, 12, seed=3).reshape(20, 3, 12)
+    probs = softmax(masked(logits, classes))
+    rows = prediction_table(range(20), logits, probs, classes).to_pylist()
+    part = sorted(i for ids in classes.ids for i in ids)
+    for row, (image, zoom) in zip(rows, np.ndindex(20, 3), strict=True):
+        scores = logits[image, zoom].tolist()
+        ids = best_of_each_class(scores, classes)
+        assert (row["image"], row["zoom"]) == (image, zoom)
+        assert [row[f"id{k}"] for k in range(5)] == ids
+        exact = dict(zip(part, exact_softmax(logits[image, zoom, part].astype(np.float64)), strict=True))
+        for k, i in enumerate(ids):
+            assert row[f"p{k}"] == (pytest.approx(exact[i], rel=1e-5) if i >= 0 else None)
+        assert row["raw_id0"] == int(np.argmax(scores))
+        assert row["raw_p0"] == pytest.approx(exact_softmax(logits[image, zoom].astype(np.float64)).max(), rel=1e-5)
+
+
+def test_merged_within_a_class_space():
+    probs = softmax(masked(logits_of(324, 12, seed=5), MAP))
+    for row in merged_table(0, probs, PAPER_GRID.groups, MAP).to_pylist():
+        zooms = np.arange(324) if row["group"] == "all" else PAPER_GRID.groups[row["group"]]
+        scores = probs[zooms].mean(0) if row["merge"] == "mean" else probs[zooms].max(0)
+        assert [row[f"id{k}"] for k in range(5)] == best_of_each_class(scores.tolist(), MAP)

@@ -9,19 +9,28 @@ from hypothesis import strategies as st
 from snellen.engine.plan import SHARD_SECONDS, SHARDS_PER_WORKER, _bounds, model_name, safe_name
 
 
-@given(st.integers(1, 5000), st.integers(1, 3000), st.floats(1, 5000), st.integers(1, 16))
-def test_shards_are_small_enough_and_hold_every_image_once(images, more, rate, workers):
-    first = _bounds([0], images, 324, rate, workers)
-    both = _bounds(first, images + more, 324, rate, workers)
+@given(
+    st.integers(1, 5000),
+    st.integers(1, 3000),
+    st.floats(1, 5000),
+    st.integers(1, 16),
+    st.lists(st.integers(0, 8000), max_size=6, unique=True).map(sorted),
+)
+def test_shards_are_small_enough_and_hold_every_image_once(images, more, rate, workers, breaks):
+    most = SHARD_SECONDS * rate / 324
+    first = _bounds([0], images, most, workers, breaks)
+    both = _bounds(first, images + more, most, workers, breaks)
+    assert {b for b in breaks if b < images + more} <= set(both), "a shard ends at every break"
+    assert both == sorted(set(both))
     assert first[0] == 0
     assert first[-1] == images
     assert both[: len(first)] == first, "an extension moves no bound"
     assert both[-1] == images + more
-    assert _bounds(both, images, 324, rate, workers) == both, "a smaller limit changes nothing"
+    assert _bounds(both, images, most, workers, breaks) == both, "a smaller limit changes nothing"
     for bounds, todo in ((first, images), (both[len(first) - 1 :], more)):
         sizes = [b - a for a, b in itertools.pairwise(bounds)]
         assert min(sizes) >= 1
-        assert max(sizes) <= max(1, SHARD_SECONDS * rate / 324)
+        assert max(sizes) <= max(1, most)
         assert max(sizes) <= max(1, todo / (SHARDS_PER_WORKER * workers))
 
 

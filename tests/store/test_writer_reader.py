@@ -11,14 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import snellen
-from snellen.errors import DataError, UsageError
-from snellen.labels import IMAGENET_1K, ClassSpace
+from snellen.errors import UsageError
 from snellen.store import Run
-from snellen.store.reader import damaged_files, encode_labels, find_runs, read_commits, read_labels
+from snellen.store.reader import damaged_files, find_runs, read_commits
 from snellen.store.schema import KINDS
 from snellen.store.writer import commit, commit_path
 from snellen.zoom import Grid, ViewRule, paper_grid
@@ -30,6 +27,7 @@ COLUMNS = {
     "predictions": ["image", "zoom", *(f"id{k}" for k in TOP), *(f"p{k}" for k in TOP), "raw_id0", "raw_p0"],
     "merged": ["image", "group", "merge", *(f"id{k}" for k in TOP), *(f"p{k}" for k in TOP)],
     "probs": ["image", "zoom", "probs"],
+    "answers": ["image", "answer", "matched"],
 }
 
 
@@ -345,77 +343,3 @@ def test_a_run_json_that_cannot_be_used(content, message, run):
     (run / "run.json").write_bytes(content)
     with pytest.raises(UsageError, match=message):
         snellen.load_run(run)
-
-
-# Whatever the names of images and classes are.
-words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)
-
-
-@given(st.lists(words, min_size=1, max_size=5, unique=True), st.data())
-def test_labels_round_trip_with_any_image_id(tmp_path_factory, ids, data):
-    some = st.lists(st.integers(0, 999), min_size=1, max_size=3, unique=True)
-    labels = [data.draw(some) for _ in ids]
-    path = tmp_path_factory.getbasetemp() / "labels.csv"
-    path.write_bytes(encode_labels(ids, labels, IMAGENET_1K))
-    assert read_labels(path, ids, IMAGENET_1K) == labels
-    assert read_labels(path, ids[::-1], IMAGENET_1K) == labels[::-1]
-
-
-@pytest.mark.parametrize("name", ["a, b", 'a "quote"', " a ", "new\nline", "back\rspace", "1", "n01440764"])
-def test_labels_round_trip_with_a_hard_class_name(tmp_path, name):
-    space = ClassSpace.of_names(["other", name])
-    (tmp_path / "labels.csv").write_bytes(encode_labels(["x", "y", "z"], [[1], [0], [0, 1]], space))
-    assert read_labels(tmp_path / "labels.csv", ["x", "y", "z"], space) == [[1], [0], [0, 1]]
-
-
-@given(st.lists(words.filter(str.strip), min_size=1, max_size=5, unique_by=lambda word: word.casefold()), st.data())
-def test_labels_round_trip_with_any_class_name(tmp_path_factory, keys, data):
-    space = ClassSpace.of_names(keys)
-    some = st.lists(st.integers(0, len(keys) - 1), min_size=1, max_size=3, unique=True)
-    labels = data.draw(st.lists(some, min_size=1, max_size=4))
-    ids = [f"{k}.jpg" for k in range(len(labels))]
-    path = tmp_path_factory.getbasetemp() / "labels.csv"
-    path.write_bytes(encode_labels(ids, labels, space))
-    assert read_labels(path, ids, space) == labels
-
-
-def test_label_files_as_people_write_them(tmp_path):
-    path = tmp_path / "labels.csv"
-    path.write_text('image_id,labels\na,0 n01443537\n"b, with comma","1"\n"c\nline",2  3\nextra,no_such_class\n')
-    assert read_labels(path, ["c\nline", "a", "b, with comma"], IMAGENET_1K) == [[2, 3], [0, 1], [1]]
-    path.write_text("image_id,labels\na,great white shark|tench\nb,goldfish\n")
-    assert read_labels(path, ["a", "b"], IMAGENET_1K) == [[2, 0], [1]]
-    space = ClassSpace.of_names(["ripe tomato", "green tomato"])
-    path.write_text("image_id,labels\na,ripe tomato\nb,Green_Tomato\n")
-    assert read_labels(path, ["a", "b"], space) == [[0], [1]]
-
-
-def test_a_label_file_from_a_spreadsheet(tmp_path):
-    path = tmp_path / "labels.csv"
-    path.write_bytes(b"\xef\xbb\xbfimage_id,labels\r\na,0\r\nb,1\r\n")
-    assert read_labels(path, ["a", "b"], IMAGENET_1K) == [[0], [1]]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "cannot be read"),
-        (b"", "no label source"),
-        (b"image_id,labels\n", "no label source|has no labels"),
-        (b"image,label\na,0\n", "no label source"),
-        (b"\x89PNG\r\n\x1a\n\xff", "cannot be read"),
-        (b"image_id,labels\nb,0\n", "no labels for image 'a'"),
-        (b"image_id,labels\na,tenchh\n", "unknown class 'tenchh'.*nearest is 'tench'"),
-        (b"image_id,labels\na,crane\n", "ambiguous"),
-        (b"image_id,labels\na,\n", "'a'"),  # a label source without a label for it
-        (b"image_id,labels\na\n", "'a'"),
-        (b"image_id,labels\n" + b"x" * 200_000 + b",0\na,0\n", "labels"),
-    ],
-    ids=lambda value: repr(value)[:40],
-)
-def test_label_files_that_cannot_be_used(content, message, tmp_path):
-    path = tmp_path / "labels.csv"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(DataError, match=message):
-        read_labels(path, ["a"], IMAGENET_1K)

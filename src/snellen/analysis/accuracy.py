@@ -1,5 +1,6 @@
 """Shares of right answers: at one zoom, at the best, at any."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,12 +20,18 @@ class Share:
     low: float
     high: float
 
+    @property
+    def stderr(self) -> float:
+        """The standard error of the share, sqrt(value (1 - value) / n)."""
+        return math.sqrt(self.value * (1 - self.value) / self.n) if self.n else float("nan")
+
     def __str__(self) -> str:
         return f"{self.value:.2%} [{self.low:.2%}, {self.high:.2%}] (n = {self.n})"
 
     def to_json(self) -> dict[str, Any]:
-        """A plain form; `value` is None where n is 0."""
-        return asdict(self) | {"value": self.value if self.n else None}
+        """A plain form with the standard error; `value` and `stderr` are None where n is 0."""
+        value, stderr = (self.value, self.stderr) if self.n else (None, None)
+        return asdict(self) | {"value": value, "stderr": stderr}
 
 
 def share(right: NDArray[np.bool_]) -> Share:

@@ -6,6 +6,7 @@ from typing import Any
 from snellen.analysis.accuracy import Share, best_zoom, random_baseline, share, upper_bound
 from snellen.analysis.bias import location_map, scale_curve
 from snellen.analysis.cover import greedy_cover
+from snellen.analysis.expected import Measured, measured
 from snellen.analysis.groups import group_bounds
 from snellen.errors import UsageError
 from snellen.store import Run
@@ -19,6 +20,8 @@ TOP_K = 36
 class Summary:
     """One run's table. Every share carries its count and interval; `top_k` is an oracle, fitted to these labels.
 
+    images: those that were scored; unlabelled: those read whose label set is empty, which are left out.
+    planned, of: images that the run is to hold, and that its data set has.
     exclusive: what only that group of zooms gets right.
     curve: scale, accuracy at the centre, upper bound over the nine anchors.
     random: what guessing would reach with as many zooms as the grid and as the top-k.
@@ -26,9 +29,13 @@ class Summary:
 
     model: str
     data: str
+    data_name: str
+    labels: str
     precision: str
     images: int
+    unlabelled: int
     planned: int
+    of: int
     errors: list[tuple[str, str]]
     one_crop: Share
     best_single: Share
@@ -43,14 +50,26 @@ class Summary:
     zooms: int
     fingerprint: str
 
+    @property
+    def done(self) -> int:
+        """Images that the run has dealt with."""
+        return self.images + self.unlabelled + len(self.errors)
+
+    def measured(self) -> list[Measured]:
+        """Its numbers, to be compared with expected ones."""
+        return measured(self.model, self.data_name, self.labels, self.to_json())
+
     def to_json(self) -> dict[str, Any]:
         """A plain form, shares as objects with hits, n, value, low and high."""
         return {
             "model": self.model,
             "data": self.data,
+            "labels": self.labels,
             "precision": self.precision,
             "images": self.images,
+            "unlabelled": self.unlabelled,
             "planned": self.planned,
+            "of": self.of,
             "errors": [{"image_id": image, "error": error} for image, error in self.errors],
             "one_crop": self.one_crop.to_json(),
             "best_single_zoom": {
@@ -88,9 +107,13 @@ def summarise(run: Run, labels: str | None = None) -> Summary:
     return Summary(
         model=run.model,
         data=run.data,
+        data_name=str(run.record["data"]["name"]),
+        labels=labels or run.label_sources[0],
         precision=run.record["model"]["precision"],
         images=len(correct),
+        unlabelled=len(run.images) - len(correct),
         planned=run.record["shards"][-1],
+        of=run.record["data"].get("images", run.record["shards"][-1]),
         errors=run.errors,
         one_crop=share(correct[:, zoom]),
         best_single=share(correct[:, best]),

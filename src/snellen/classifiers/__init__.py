@@ -1,6 +1,7 @@
 """Classifiers: `logits(uint8 views)` over named classes, from many libraries, on interchangeable backends."""
 
 from snellen.classifiers.base import Classifier, ModelCard, OwnTransform
+from snellen.classifiers.expand import expand_models
 from snellen.classifiers.prepare import Prepared, prepare
 
-__all__ = ["Classifier", "ModelCard", "OwnTransform", "Prepared", "prepare"]
+__all__ = ["Classifier", "ModelCard", "OwnTransform", "Prepared", "expand_models", "prepare"]

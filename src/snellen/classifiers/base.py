@@ -1,5 +1,7 @@
 """What a classifier is, and the card that describes one without loading it."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 
 from snellen.errors import ModelError
 from snellen.labels import IMAGENET_1K, ClassSpace
+from snellen.zoom.grid import Anchor, Filter, Fit, ViewRule
 
 if TYPE_CHECKING:
     import torch
@@ -18,11 +21,28 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class OwnTransform:
-    """The evaluation transform a model was published with: resize the shorter side, cut the centre."""
+    """The evaluation transform a model was published with: resize, then cut the centre.
+
+    size: side of the square that is cut.
+    resize: what the image is resized to first: by `mode`, its shorter side, or both sides (`squash`).
+    filter: Pillow's name of the resampling filter.
+    anchor: how the centre is rounded to a pixel: `spread` or `floor`.
+    """
 
     size: int
     resize: int
-    filter: str
+    filter: Filter
+    mode: Fit = "shorter"
+    anchor: Anchor = "spread"
+
+    @property
+    def crop(self) -> float:
+        """The share of the resized side that is kept, as timm's `crop_pct`."""
+        return self.size / self.resize
+
+    def rule(self) -> ViewRule:
+        """The view rule that cuts it."""
+        return ViewRule(self.resize, 1, 1, self.size, self.filter, self.anchor, fit=self.mode, scale=self.resize)
 
 
 @dataclass(frozen=True)
@@ -37,6 +57,7 @@ class ModelCard:
     embed_dim: width of what `embed` returns, 0 where the network has no linear head to take it from.
     notes: what a user should know about how it was loaded.
     probe: some of its logits on fixed noise, by which changed code is noticed that no hash can see.
+    inputs: what else decides its answers, each with a name and a hash: class names, prompt templates.
     """
 
     source: str
@@ -51,6 +72,13 @@ class ModelCard:
     embed_dim: int
     notes: tuple[str, ...] = ()
     probe: tuple[float, ...] = ()
+    inputs: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def preprocessing(self) -> str:
+        """12 hex digits that stand for its own transform: size, resize, filter and normalisation."""
+        parts = json.dumps([asdict(self.own), self.mean, self.std])
+        return hashlib.sha256(parts.encode()).hexdigest()[:12]
 
     @property
     def class_space(self) -> ClassSpace:
@@ -69,6 +97,7 @@ class ModelCard:
             values["keys"] = IMAGENET_1K.keys
         for key in ("mean", "std", "keys", "notes", "probe"):
             values[key] = tuple(values[key])
+        values["inputs"] = tuple((name, value) for name, value in values.get("inputs", ()))
         return ModelCard(**(values | {"own": OwnTransform(**values["own"])}))
 
 

@@ -25,7 +25,7 @@ from snellen.errors import ModelError, SnellenError
 if TYPE_CHECKING:
     import torch
 
-    from snellen.classifiers.sources import Loaded
+    from snellen.classifiers.loaded import Loaded
 
 # Small batches keep the activations in a core's cache; 36 is a scale's nine views, four scales at once.
 BATCHES = (2, 4, 9, 36)
@@ -34,15 +34,15 @@ AGREEMENT = 1e-3
 PROBED = 8
 
 
-def describe(loaded: "Loaded", source: str, paper: bool) -> ModelCard:
-    """The card of a loaded network; it is shown 224-pixel views if it accepts them and `paper` is set."""
+def describe(loaded: "Loaded", source: str, own: bool = False) -> ModelCard:
+    """The card of a loaded network; it is shown 224-pixel views if it accepts them, unless `own` asks for its own."""
     import numpy as np
     import torch
 
     from snellen.classifiers.network import ViewNetwork, probe
 
-    own = loaded.own.size
-    view_size, outputs = probe(loaded.module, (224, own) if paper and own != 224 else (own,))
+    size = loaded.own.size
+    view_size, outputs = probe(loaded.module, (size,) if own or size == 224 else (224, size))
     check_head(outputs, loaded.space)
     shown = ViewNetwork(loaded.module, loaded.mean, loaded.std, outputs).eval()
     views = np.random.default_rng(0).integers(0, 256, (2, view_size, view_size, 3), np.uint8)
@@ -63,6 +63,7 @@ def describe(loaded: "Loaded", source: str, paper: bool) -> ModelCard:
         embed_dim=shown.embed_dim,
         probe=tuple(logits[:, :PROBED].flatten().tolist()),
         notes=loaded.notes,
+        inputs=loaded.inputs,
     )
 
 
@@ -150,17 +151,19 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     if "tune" in request:
         return tune(Path(request["tune"]), request["precision"])
     from snellen.classifiers.prepare import entry_path, remember_file
-    from snellen.classifiers.sources import library_names, load
+    from snellen.classifiers.sources import load
 
     if "list" in request:
-        return {"names": library_names()}
+        from snellen.classifiers.listing import library_models
+
+        return {"models": library_models()}
 
     spec = parse_spec(request["spec"])
     loaded = load(spec)
     if loaded.weights_file and spec.path is None:
         remember_file(spec, loaded.weights_file)
-    entry = entry_path(spec, loaded.weights, request["paper"], request["convert"])
-    build_entry(loaded, describe(loaded, spec.source, request["paper"]), entry, request["convert"])
+    entry = entry_path(spec, loaded.weights, request["own"], request["convert"])
+    build_entry(loaded, describe(loaded, spec.source, request["own"]), entry, request["convert"])
     return {"entry": str(entry)}
 
 

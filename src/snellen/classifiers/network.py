@@ -37,6 +37,29 @@ class ViewNetwork(nn.Module):
         return (logits, seen[-1]) if seen and seen[-1].ndim == 2 else (logits,)
 
 
+class ZeroShot(nn.Module):
+    """A two-tower model as a classifier of images: its scale times the cosine to each class's text features.
+
+    features: maps normalised views to image features `[n, width]` (or a tuple that starts with them).
+    head: text features `[classes, width]`, rows of length 1. As the weight of a linear layer, it makes the
+        normalised image features the network's embedding.
+    """
+
+    def __init__(self, features: nn.Module, head: torch.Tensor, scale: float) -> None:
+        super().__init__()
+        self.features = features
+        self.head = nn.Linear(head.shape[1], head.shape[0], bias=False)
+        self.head.weight = nn.Parameter(head)
+        self.scale = scale
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Logits `[n, classes]` of normalised views `[n, 3, size, size]`."""
+        features = self.features(pixels)
+        features = features[0] if isinstance(features, tuple) else features
+        logits: torch.Tensor = self.scale * self.head(nn.functional.normalize(features, dim=-1))
+        return logits
+
+
 def probe(network: nn.Module, sizes: tuple[int, ...]) -> tuple[int, int]:
     """The first of `sizes` that the network accepts, and the width of its logits there; ModelError if none."""
     failure: Exception | None = None

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from snellen.atomic import write_atomic
 from snellen.classifiers.base import Classifier, ModelCard
+from snellen.classifiers.prompts import FILE_OPTIONS, option_key
 from snellen.classifiers.spec import ModelSpec, parse_spec
-from snellen.classifiers.weights import cache_root, file_sha256
+from snellen.classifiers.weights import cache_root, stored_sha256
 from snellen.errors import EngineError, ModelError
+from snellen.labels import ClassMap
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 BACKENDS = ("openvino", "torch")
 PRECISIONS = ("fp32", "bf16", "fp16")
 # Counts up when what a cached entry holds, or how it is made, changes.
-ENTRY_FORMAT = 2
+ENTRY_FORMAT = 3
 # Batch size and views a second of one worker where nothing was measured; they only size batches and shards.
 UNTUNED = {"cpu": (36, 30.0), "cuda": (324, 3000.0)}
 
@@ -44,6 +46,15 @@ class Prepared:
     def with_batch(self, batch_size: int) -> "Prepared":
         """The same model in batches of `batch_size` views."""
         return replace(self, batch_size=batch_size)
+
+    @property
+    def generative(self) -> bool:
+        """Whether it answers in words, and gives no logits."""
+        return False
+
+    def within(self, classes: ClassMap | None) -> "Prepared":
+        """The model as it is used on a data set of these classes: logits are masked later, so it is the same."""
+        return self
 
     def classifier(self) -> Classifier:
         """Load the model here, in this process."""
@@ -94,13 +105,15 @@ def prepare(
     std: Sequence[float] | float | None = None,
     classes: Sequence[str] | None = None,
     name: str | None = None,
+    own: bool = False,
 ) -> Prepared:
     """Make `model` ready for the study's views: a spec, or a torch module with its mean, std and class names.
 
+    own: ready for views of the model's own evaluation transform instead, at its own size.
     Raises ModelError for anything that cannot be found, loaded, converted or run.
     """
     try:
-        return _prepare(model, precision, backend, device, batch_size, mean, std, classes, name)
+        return _prepare(model, precision, backend, device, batch_size, mean, std, classes, name, own)
     except OSError as error:
         raise ModelError(
             f"the model cache {str(cache_root())!r} cannot be used: {error.strerror or error}; "
@@ -118,6 +131,7 @@ def _prepare(
     std: Sequence[float] | float | None,
     classes: Sequence[str] | None,
     name: str | None,
+    own: bool,
 ) -> Prepared:
     if precision not in PRECISIONS:
         raise ModelError(f"unknown precision {precision!r}; expected {', '.join(PRECISIONS)}")
@@ -127,13 +141,16 @@ def _prepare(
         if mean is not None or std is not None or classes is not None:
             raise ModelError("mean, std and classes go with a module; with a spec, write ,mean=…,std=…,classes=FILE")
         spec = parse_spec(model)
+        if spec.kind == "vlm":
+            return _generative(spec, own)
         text, network = spec.text, None
-        options = {key: value for key, value in spec.options.items() if key != "classes"}  # the class space says them
-        entry = _entry(spec, convert)
+        hashed = FILE_OPTIONS.get(spec.kind, ("classes",))  # the class space and the card's inputs say what is in them
+        options = {key: value for key, value in spec.options.items() if key not in hashed}
+        entry = _entry(spec, convert, own)
     else:
         text, options = f"module/{name or type(model).__name__}", {}
         network = None if convert else model
-        entry = _entry_of_module(model, text, mean, std, classes, convert)
+        entry = _entry_of_module(model, text, mean, std, classes, convert, own)
     card = ModelCard.from_json(json.loads((entry / "card.json").read_text()))
     if convert:
         tuned = _tuned(entry / "model.xml", precision)
@@ -141,6 +158,16 @@ def _prepare(
         tuned = dict(zip(("batch_size", "views_per_s"), UNTUNED[device.split(":")[0]], strict=True))
     batch = batch_size or int(tuned["batch_size"])
     return Prepared(text, card, backend, device, precision, batch, tuned["views_per_s"], options, entry, network)
+
+
+def _generative(spec: ModelSpec, own: bool) -> Prepared:
+    from snellen.classifiers.prepare_vlm import prepare_vlm
+
+    if not own:
+        raise ModelError(
+            f"{spec.text} answers in words and gives no logits: it has no zooms to study; use snellen eval"
+        )
+    return prepare_vlm(spec)
 
 
 def _choose(backend: str, device: str) -> tuple[str, str]:
@@ -159,47 +186,40 @@ def _choose(backend: str, device: str) -> tuple[str, str]:
     return backend, device
 
 
-def entry_path(spec: ModelSpec, weights: str, paper: bool, convert: bool) -> Path:
+def entry_path(spec: ModelSpec, weights: str, own: bool, convert: bool) -> Path:
     """The cache entry of a model: named by everything that decides what is in it."""
     from snellen.classifiers.sources import library_versions
 
-    options = {k: _classes_sha256(v) if k == "classes" else str(v) for k, v in spec.options.items()}
-    key = [ENTRY_FORMAT, spec.source, sorted(options.items()), weights, paper, convert, library_versions(spec.kind)]
+    options = {option: option_key(spec.kind, option, value) for option, value in spec.options.items()}
+    key = [ENTRY_FORMAT, spec.source, sorted(options.items()), weights, own, convert, library_versions(spec.kind)]
     return cache_root() / "models" / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
 
 
-def _classes_sha256(file: object) -> str:
-    try:
-        return file_sha256(Path(str(file)).expanduser())
-    except OSError as error:
-        raise ModelError(f"classes={file}: {error.strerror}; give a text file, one class a line") from error
-
-
-def _entry(spec: ModelSpec, convert: bool) -> Path:
+def _entry(spec: ModelSpec, convert: bool, own: bool) -> Path:
     file = _weights_file(spec)
     if file is not None:
-        entry = entry_path(spec, file_sha256(file), True, convert)
+        entry = entry_path(spec, stored_sha256(file), own, convert)
         if (entry / "card.json").exists():
             return entry
-    request = {"spec": spec.text, "paper": True, "convert": convert}
-    return Path(_child(request, f"preparing {spec.text}")["entry"])
+    request = {"spec": spec.text, "own": own, "convert": convert}
+    return Path(ask_child(request, f"preparing {spec.text}")["entry"])
 
 
 def _weights_file(spec: ModelSpec) -> Path | None:
-    """The weights file, where it is known without loading the model."""
+    """The weights file (a folder in the Hub's layout), where it is known without loading the model."""
     if spec.kind == "file":
         return None  # only running the function says what it loads
     if spec.path:
         return spec.path
     if spec.kind == "embedded":
-        from snellen.classifiers.sources import embedded_file
+        from snellen.classifiers.embedded import embedded_file
 
         return embedded_file(spec.name)
     try:
         path = Path(json.loads(_memory(spec).read_text())["path"])
     except (OSError, ValueError, KeyError):
         return None
-    return path if path.is_file() else None
+    return path if path.exists() else None
 
 
 def remember_file(spec: ModelSpec, file: Path) -> None:
@@ -212,7 +232,7 @@ def remember_file(spec: ModelSpec, file: Path) -> None:
 def _memory(spec: ModelSpec) -> Path:
     from snellen.classifiers.sources import library_versions
 
-    key = json.dumps([spec.source, library_versions(spec.kind)])
+    key = json.dumps([spec.source, spec.options.get("revision"), library_versions(spec.kind)])
     return cache_root() / "sources" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
 
 
@@ -223,31 +243,17 @@ def _entry_of_module(
     std: Sequence[float] | float | None,
     classes: Sequence[str] | None,
     convert: bool,
+    own: bool,
 ) -> Path:
     from snellen.classifiers.convert import build_entry, describe
-    from snellen.classifiers.sources import loaded_module
+    from snellen.classifiers.loaded import loaded_module
 
     loaded = loaded_module(module, mean, std, classes)
-    card = describe(loaded, text, paper=True)
+    card = describe(loaded, text, own)
     key = hashlib.sha256(json.dumps([ENTRY_FORMAT, card.to_json(), convert]).encode()).hexdigest()[:24]
     entry = cache_root() / "modules" / key
     build_entry(loaded, card, entry, convert)
     return entry
-
-
-def model_names() -> list[str]:
-    """Specs of the models that need no file: listed by the libraries once for their versions, then from the cache."""
-    from snellen.classifiers.sources import library_versions
-
-    key = json.dumps([library_versions("timm"), library_versions("torchvision")])
-    memory = cache_root() / f"names-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
-    try:
-        return list(json.loads(memory.read_text()))
-    except (OSError, ValueError):
-        names = list(_child({"list": True}, "listing models")["names"])
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(memory, json.dumps(names).encode())
-        return names
 
 
 def _tuned(model: Path, precision: str) -> dict[str, Any]:
@@ -255,12 +261,12 @@ def _tuned(model: Path, precision: str) -> dict[str, Any]:
     try:
         return dict(json.loads(memory.read_text()))
     except (OSError, ValueError):
-        tuned = _child({"tune": str(model), "precision": precision}, "measuring the batch size")
+        tuned = ask_child({"tune": str(model), "precision": precision}, "measuring the batch size")
         write_atomic(memory, json.dumps(tuned).encode())
         return tuned
 
 
-def _child(request: dict[str, Any], what: str) -> dict[str, Any]:
+def ask_child(request: dict[str, Any], what: str) -> dict[str, Any]:
     """Ask the child process that may import torch; its errors are raised here."""
     command = [sys.executable, "-P", "-c", "from snellen.classifiers.convert import serve; serve()"]
     done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=False)

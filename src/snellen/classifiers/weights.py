@@ -46,6 +46,24 @@ def file_sha256(path: Path) -> str:
     return digest
 
 
+def stored_sha256(path: Path) -> str:
+    """sha256 of a weights file; of a folder in the Hub's layout, over all that transformers reads in it, by name."""
+    if not path.is_dir():
+        return file_sha256(path)
+    lines = (f"{file.name} {file_sha256(file)}\n" for file in hub_files(path))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def hub_files(folder: Path) -> list[Path]:
+    """The files of a model in the Hub's layout that decide what it computes, sorted: settings, vocabulary, weights.
+
+    PyTorch's own files count only where there are no safetensors.
+    """
+    settings = [file for file in folder.iterdir() if file.suffix in (".json", ".txt", ".model")]
+    weights = list(folder.glob("*.safetensors")) or list(folder.glob("*.bin"))
+    return sorted(settings + weights)
+
+
 def read_weights(path: Path) -> dict[str, "torch.Tensor"]:
     """The tensors in a safetensors or PyTorch file; no code in the file is run.
 

@@ -1,34 +1,48 @@
-"""What a data set is, and how `DATA` on the command line becomes one."""
+"""What a data set is: images in a fixed order, with ids."""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Protocol
 
-from snellen.errors import DataError
 from snellen.labels import ClassSpace
+
+# The label source of a data set that has only its own labels.
+OWN_LABELS = "own"
 
 
 @dataclass(frozen=True)
 class Item:
-    """One image of a data set: `id` names it in every file, `size` is its length in bytes."""
+    """One image of a data set: `id` names it in every file, `size` is its length in bytes (-1: not known)."""
 
     id: str
     size: int
 
 
 class DataSet(Protocol):
-    """Images in a fixed order. `spec` opens the same data set again, in this or another process."""
+    """Images in a fixed order. `spec` opens the same data set again, in this or another process.
+
+    name: names its directory and the `dataset` column of results.
+    revision: the commit of the Hub that it was read from, or "".
+    classes: the keys of each of its classes, where it masks logits to them; None where every class takes part.
+    label_sources: names that `label_sets` accepts; the first is what it is scored by unless told otherwise.
+    border: pixels cut off each side of every image before anything else.
+    breaks: images at which a shard must end, ascending (starts of row groups, say).
+    """
 
     spec: str
     name: str
     items: Sequence[Item]
+    revision: str
+    classes: Sequence[Sequence[str]] | None
+    label_sources: tuple[str, ...]
+    border: int
+    breaks: Sequence[int]
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over every image's id and size, in order."""
+        """sha256 over what tells these images from others."""
         ...
 
     def reachable(self) -> bool:
@@ -43,18 +57,23 @@ class DataSet(Protocol):
         """Where image `index` comes from (the data set's name, or the part of a collection)."""
         ...
 
-    def label_sets(self, ids: Sequence[str], space: ClassSpace) -> list[list[int]]:
-        """The accepted class ids of each image named, by the data set's own labels.
+    def label_sets(self, ids: Sequence[str], space: ClassSpace, source: str | None = None) -> list[list[int]]:
+        """The accepted class ids of each image named, by one of `label_sources` (None: the first); may be empty.
 
-        Raises DataError for a class that `space` does not have.
+        Raises DataError for a class that `space` does not have, and for a source it does not know.
         """
         ...
 
 
 class ListedDataSet:
-    """The part that data sets share: a fingerprint over the list of images."""
+    """The part that data sets share: nothing special, and a fingerprint over the list of images."""
 
     items: Sequence[Item]
+    revision = ""
+    classes: Sequence[Sequence[str]] | None = None
+    label_sources: tuple[str, ...] = (OWN_LABELS,)
+    border = 0
+    breaks: Sequence[int] = ()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -63,25 +82,3 @@ class ListedDataSet:
         for item in self.items:
             digest.update(f"{item.id}\0{item.size}\n".encode())
         return digest.hexdigest()
-
-
-def open_dataset(spec: str | Path) -> "DataSet":
-    """The data set that `spec` names: `examples`, or a folder of class folders.
-
-    Raises DataError where there is no such data set, or it holds no image.
-    """
-    from snellen.datasets.examples import ExamplesDataSet
-    from snellen.datasets.folder import FolderDataSet
-
-    if str(spec) == "examples":
-        return ExamplesDataSet()
-    try:
-        path = Path(spec).expanduser()
-        is_folder, exists = path.is_dir(), path.exists()
-    except (RuntimeError, OSError, ValueError) as error:  # no such user, a name too long, a null byte
-        raise DataError(f"no data set {str(spec)!r}: {error}") from error
-    if is_folder:
-        return FolderDataSet(path)
-    if exists:
-        raise DataError(f"{str(spec)!r} is a file; give a folder DIR/<class>/<image>, or `examples`")
-    raise DataError(f"no data set {str(spec)!r}: give `examples` or a folder DIR/<class>/<image> that exists")

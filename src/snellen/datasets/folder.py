@@ -1,12 +1,13 @@
 """A folder of images, one folder a class: `DIR/<class>/<image>`, nested or not."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from snellen.datasets.base import Item, ListedDataSet
+from snellen.datasets.base import OWN_LABELS, Item, ListedDataSet
 from snellen.errors import DataError
 from snellen.labels import ClassSpace
+from snellen.labels.imagenet import check_source, ids_of_keys
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
 
@@ -17,11 +18,22 @@ class FolderDataSet(ListedDataSet):
     Links to folders are followed once each, so that a loop of links ends. Hidden files and folders are left out.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        name: str | None = None,
+        spec: str | None = None,
+        keep: Callable[[bytes], bool] = lambda path: True,
+    ) -> None:
+        """A folder under its own name, or as the data set that `name` and `spec` say.
+
+        keep: which of its images belong to it, by relative path.
+        """
         self.root = root.resolve()
-        self.spec = str(self.root)
-        self.name = _printable(os.fsencode(self.root.name))
-        found = sorted(_walk(self.root), key=lambda pair: pair[0])
+        self.spec = str(self.root) if spec is None else spec
+        self.name = _printable(os.fsencode(self.root.name)) if name is None else name
+        found = sorted((pair for pair in _walk(self.root) if keep(pair[0])), key=lambda pair: pair[0])
         if not found:
             raise DataError(f"no images under {str(root)!r}: looked for {' '.join(SUFFIXES)} in it and below")
         self._paths = [path for path, _ in found]
@@ -40,7 +52,7 @@ class FolderDataSet(ListedDataSet):
         """The folder's name."""
         return self.name
 
-    def label_sets(self, ids: Sequence[str], space: ClassSpace) -> list[list[int]]:
+    def label_sets(self, ids: Sequence[str], space: ClassSpace, source: str | None = None) -> list[list[int]]:
         """One label an image: the class its folder names, at the outermost level where every folder names one."""
         folders = [image_id.split("/")[:-1] for image_id in ids]
         known: dict[str, int | None] = {}
@@ -65,6 +77,33 @@ class FolderDataSet(ListedDataSet):
         if best >= len(folders[at]):
             raise DataError(f"{ids[at]!r} lies in no class folder: expected DIR/<class>/<image>")
         raise space.unknown(folders[at][best])
+
+
+class KeyedFolder(FolderDataSet):
+    """A folder whose images have their classes by a rule: `keys_of(image id, label source)` gives their keys."""
+
+    def __init__(
+        self,
+        root: Path,
+        name: str,
+        spec: str,
+        keys_of: Callable[[str, str], Sequence[str]],
+        *,
+        classes: Sequence[Sequence[str]] | None = None,
+        border: int = 0,
+        keep: Callable[[bytes], bool] = lambda path: True,
+    ) -> None:
+        super().__init__(root, name=name, spec=spec, keep=keep)
+        self.label_sources: tuple[str, ...] = (OWN_LABELS,)
+        self.classes = classes
+        self.border = border
+        self._keys_of = keys_of
+
+    def label_sets(self, ids: Sequence[str], space: ClassSpace, source: str | None = None) -> list[list[int]]:
+        """What the rule says; DataError also where it cannot tell."""
+        source = source or self.label_sources[0]
+        check_source(source, self.label_sources, self.name)
+        return ids_of_keys((self._keys_of(image_id, source) for image_id in ids), space)
 
 
 def _walk(root: Path) -> Iterator[tuple[bytes, int]]:

@@ -1,20 +1,26 @@
 """From logits to the rows of a run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from snellen.labels import ClassMap
 from snellen.store.schema import MERGED, PREDICTIONS, PROBS, TOP
 
 MERGES = ("mean", "max")
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Softmax over the last axis."""
+    """Softmax over the last axis; a logit of -inf has probability 0."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def masked(logits: NDArray[np.float32], classes: ClassMap | None) -> NDArray[np.float32]:
+    """The logits with -inf for every id that takes no part; the very same array where all do."""
+    return logits if classes is None else np.where(classes.of_id >= 0, logits, np.float32(-np.inf))
 
 
 def top(scores: NDArray[np.float32], k: int = TOP) -> NDArray[np.int32]:
@@ -31,17 +37,48 @@ def top(scores: NDArray[np.float32], k: int = TOP) -> NDArray[np.int32]:
     return np.concatenate([ids, padding], axis=1)
 
 
-def prediction_table(image: int, logits: NDArray[np.float32], probs: NDArray[np.float32]) -> pa.Table:
-    """The rows of one image: its answer at every zoom, from logits and probabilities `[zooms, classes]`."""
-    zooms = len(logits)
-    ids = top(logits)
-    best = np.take_along_axis(probs, np.maximum(ids, 0), 1)
-    columns = {"image": np.full(zooms, image, np.int32), "zoom": np.arange(zooms, dtype=np.int16)}
-    columns |= _answers(ids, best) | {"raw_id0": ids[:, 0], "raw_p0": best[:, 0]}
-    return pa.table(columns, schema=PREDICTIONS)
+def top_classes(scores: NDArray[np.float32], classes: ClassMap | None, k: int = TOP) -> NDArray[np.int32]:
+    """For each row the best id of each of the `k` best different classes, best first: int32 `[n, k]`; -1 pads.
+
+    Where several ids are one class, the arg-max is over ids and the class counts once.
+    """
+    if classes is None:
+        return top(scores, k)
+    if not classes.many_to_one:
+        best = top(scores[:, classes.taking_part], k)
+        return np.where(best >= 0, classes.taking_part[best], -1).astype(np.int32)
+    members = classes.members
+    each = np.where(members >= 0, scores[:, members], -np.inf)  # [n, classes, ids of a class]
+    best = top(each.max(axis=2).astype(np.float32), k)
+    winner = np.take_along_axis(members[None], each.argmax(axis=2)[..., None], 2)[..., 0]
+    return np.where(best >= 0, np.take_along_axis(winner, np.maximum(best, 0), 1), -1).astype(np.int32)
 
 
-def merged_table(image: int, probs: NDArray[np.float32], groups: Mapping[str, NDArray[np.intp]]) -> pa.Table:
+def prediction_table(
+    images: Sequence[int], logits: NDArray[np.float32], probs: NDArray[np.float32], classes: ClassMap | None
+) -> pa.Table:
+    """The rows of some images: their answers at every zoom.
+
+    logits: as the head gave them, `[images, zooms, outputs]`; probs: of the ids that take part, the same shape.
+    """
+    n, zooms, outputs = logits.shape
+    flat, shares = logits.reshape(n * zooms, outputs), probs.reshape(n * zooms, outputs)
+    ids = top_classes(masked(flat, classes), classes)
+    best = np.take_along_axis(shares, np.maximum(ids, 0), 1)
+    raw, raw_share = ids[:, 0], best[:, 0]
+    if classes is not None:
+        raw = flat.argmax(axis=1).astype(np.int32)
+        raw_share = np.take_along_axis(softmax(flat), raw[:, None], 1)[:, 0]
+    columns: dict[str, object] = {
+        "image": np.repeat(np.asarray(images, np.int32), zooms),
+        "zoom": np.tile(np.arange(zooms, dtype=np.int16), n),
+    }
+    return pa.table(columns | _answers(ids, best) | {"raw_id0": raw, "raw_p0": raw_share}, schema=PREDICTIONS)
+
+
+def merged_table(
+    image: int, probs: NDArray[np.float32], groups: Mapping[str, NDArray[np.intp]], classes: ClassMap | None
+) -> pa.Table:
     """One image's answer by the mean and by the max of the softmax over each group of zooms, and over all."""
     names, merges, rows = [], [], []
     for name, zooms in {**groups, "all": np.arange(len(probs))}.items():
@@ -50,7 +87,7 @@ def merged_table(image: int, probs: NDArray[np.float32], groups: Mapping[str, ND
             merges.append(merge)
             rows.append(probs[zooms].mean(axis=0) if merge == "mean" else probs[zooms].max(axis=0))
     scores = np.stack(rows)
-    ids = top(scores)
+    ids = top_classes(scores, classes)
     columns = {
         "image": np.full(len(ids), image, np.int32),
         "group": pa.array(names).dictionary_encode().cast(MERGED.field("group").type),

@@ -21,6 +21,7 @@ from typing import Any
 from snellen.classifiers import Prepared
 from snellen.engine.worker import Task, load_worker
 from snellen.errors import EngineError, SnellenError, Stopped, UsageError
+from snellen.labels import ClassMap
 from snellen.zoom.grid import Grid
 
 KILLER = "reading or classifying it ends the worker process"
@@ -68,6 +69,11 @@ def run_local(job: Mapping[str, Any], prepared: Prepared, tasks: list[Task], wor
 
     Raises Stopped when interrupted, EngineError when the work itself cannot go on.
     """
+    if prepared.generative:
+        from snellen.engine.answering import run_answering
+
+        run_answering(job, prepared, tasks, progress)
+        return
     if prepared.network is not None:
         worker = load_worker(job, prepared)
         for task in tasks:
@@ -242,9 +248,16 @@ def _reap(process: _Process) -> None:
             process.handle.stdin.close()
 
 
-def job_of(run: Path, data: str, images: str, grid: Grid, keep_probs: bool) -> dict[str, Any]:
-    """What every worker of a run is told, besides its model: where, which images, which views."""
-    return {"run": str(run), "data": data, "images": images, "grid": grid.to_json(), "keep_probs": keep_probs}
+def job_of(run: Path, data: str, images: str, grid: Grid, classes: ClassMap | None, keep_probs: bool) -> dict[str, Any]:
+    """What every worker of a run is told, besides its model: where, which images, which views, which classes."""
+    return {
+        "run": str(run),
+        "data": data,
+        "images": images,
+        "grid": grid.to_json(),
+        "classes": classes.to_json() if classes else None,
+        "keep_probs": keep_probs,
+    }
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,18 +22,18 @@ from snellen.atomic import create_atomic, write_atomic, writing
 from snellen.classifiers import Prepared
 from snellen.classifiers.base import same_probe
 from snellen.datasets import DataSet
+from snellen.datasets.spec import parse_name
 from snellen.engine.worker import Task
 from snellen.errors import RunMismatch, UsageError
+from snellen.labels import ClassMap
 from snellen.store.reader import damaged_files, read_commits, read_run_json
-from snellen.store.schema import FORMAT
+from snellen.store.schema import FORMAT, made_kinds
 from snellen.zoom.grid import Grid
 from snellen.zoom.render import render
 
 # A shard is at most this many seconds of one worker's work, and at least a 16th part of what each worker has to do.
 SHARD_SECONDS = 60.0
 SHARDS_PER_WORKER = 16
-# What every committed shard holds.
-MADE = {"samples", "predictions", "merged"}
 
 
 @dataclass
@@ -52,9 +52,10 @@ class Plan:
     def tasks(self) -> list[Task]:
         """The shards below the limit that have no valid commit; damaged ones are put aside first."""
         committed, written = {}, read_commits(self.path)
+        made = {"samples", *made_kinds(len(self.record["grid"]["rules"]))}
         for record in sorted((self.path / "commits").glob("*.json")):
             commit = written.get(int(record.stem)) if record.stem.isdecimal() else None
-            if commit is None or not commit["files"].keys() >= MADE or damaged_files(self.path, commit):
+            if commit is None or not commit["files"].keys() >= made or damaged_files(self.path, commit):
                 _put_aside(self.path, record)
             else:
                 committed[int(record.stem)] = commit
@@ -72,8 +73,10 @@ class Plan:
 
 
 def run_directory(out: Path, dataset: DataSet, prepared: Prepared, grid: Grid) -> Path:
-    """OUT/<data>/<model>/<grid>-<precision>."""
-    return out / safe_name(dataset.name, dataset.spec) / model_name(prepared.text) / f"{grid.name}-{prepared.precision}"
+    """OUT/<data>/<model>/<grid>-<precision>; a set with a name of its own is found again wherever its files lie."""
+    shown = dataset.name.replace("/", "-")
+    full = shown if parse_name(dataset.spec) == dataset.name else dataset.spec
+    return out / safe_name(shown, full) / model_name(prepared.text) / f"{grid.name}-{prepared.precision}"
 
 
 def safe_name(shown: str, full: str) -> str:
@@ -101,17 +104,22 @@ def model_name(text: str) -> str:
     return safe_name(shown, dashed)
 
 
-def fingerprint(dataset: DataSet, prepared: Prepared, grid: Grid, keep_probs: bool) -> dict[str, Any]:
+def fingerprint(
+    dataset: DataSet, prepared: Prepared, grid: Grid, classes: ClassMap | None, keep_probs: bool
+) -> dict[str, Any]:
     """Everything that decides what a run's rows hold, by name; labels, limit, batch and workers do not."""
     card = prepared.card
+    mask = f", masked to {classes.name} {classes.fingerprint}" if classes else ""
     return {
         "images": dataset.fingerprint,
+        "border": dataset.border,
         "grid": hashlib.sha256(json.dumps(grid.to_json()).encode()).hexdigest(),
         "rendered views": _rendered_sha256(grid),
         "model": card.source,
         "weights": card.weights,
         "options": {key: str(value) for key, value in sorted(prepared.options.items())},
-        "class space": f"{card.space} {card.class_space.fingerprint}",
+        "class space": f"{card.space} {card.class_space.fingerprint}{mask}",
+        "inputs": dict(card.inputs),
         "normalisation": {"mean": list(card.mean), "std": list(card.std)},
         "precision": prepared.precision,
         "backend": prepared.backend,
@@ -128,6 +136,7 @@ def open_plan(
     *,
     limit: int | None,
     workers: int,
+    classes: ClassMap | None = None,
     keep_probs: bool = False,
 ) -> Iterator[Plan]:
     """Start the run in its directory, or take it up where it was left; other processes are kept out meanwhile.
@@ -137,7 +146,8 @@ def open_plan(
     """
     path = run_directory(out, dataset, prepared, grid)
     stop = len(dataset.items) if limit is None else min(limit, len(dataset.items))
-    parts = fingerprint(dataset, prepared, grid, keep_probs)
+    most = SHARD_SECONDS * prepared.views_per_s / len(grid)
+    parts = fingerprint(dataset, prepared, grid, classes, keep_probs)
     with contextlib.ExitStack() as stack:
         with writing(path):
             if (path / "run.json").exists():
@@ -146,13 +156,13 @@ def open_plan(
                 (path / folder).mkdir(parents=True, exist_ok=True)
             stack.enter_context(_only_here(path))
             if not (path / "run.json").exists():
-                record = _new_record(dataset, prepared, grid, parts)
-                record["shards"] = _bounds([0], stop, len(grid), prepared.views_per_s, workers)
+                record = _new_record(dataset, prepared, grid, classes, parts)
+                record["shards"] = _bounds([0], stop, most, workers, dataset.breaks)
                 create_atomic(path / "run.json", json.dumps(record, indent=1).encode())
             record = read_run_json(path)
             _check_same(path, record, parts, prepared)
             if record["shards"][-1] < stop:
-                record["shards"] = _bounds(record["shards"], stop, len(grid), prepared.views_per_s, workers)
+                record["shards"] = _bounds(record["shards"], stop, most, workers, dataset.breaks)
                 write_atomic(path / "run.json", json.dumps(record, indent=1).encode())
         yield Plan(path, record, stop)
 
@@ -172,12 +182,21 @@ def _only_here(path: Path) -> Iterator[None]:
         yield
 
 
-def _new_record(dataset: DataSet, prepared: Prepared, grid: Grid, parts: dict[str, Any]) -> dict[str, Any]:
+def _new_record(
+    dataset: DataSet, prepared: Prepared, grid: Grid, classes: ClassMap | None, parts: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "fingerprint": hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest(),
         "fingerprint_parts": parts,
-        "data": {"spec": dataset.spec, "name": dataset.name, "images": len(dataset.items)},
+        "data": {
+            "spec": dataset.spec,
+            "name": dataset.name,
+            "images": len(dataset.items),
+            "revision": dataset.revision,
+            "label_sources": list(dataset.label_sources),
+        },
+        "classes": classes.to_json() if classes else None,
         "model": {
             "spec": prepared.text,
             "card": prepared.card.to_json(),
@@ -214,11 +233,13 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
 
 
-def _bounds(bounds: list[int], stop: int, zooms: int, views_per_s: float, workers: int) -> list[int]:
-    """Shard bounds up to `stop`, those in `bounds` kept."""
+def _bounds(bounds: list[int], stop: int, most: float, workers: int, breaks: Sequence[int]) -> list[int]:
+    """Shard bounds up to `stop`, those in `bounds` kept; a shard has `most` images at most and ends at a break."""
     todo = stop - bounds[-1]
-    size = max(1, int(min(SHARD_SECONDS * views_per_s / zooms, todo / (SHARDS_PER_WORKER * workers))))
-    return [*bounds, *range(bounds[-1] + size, stop, size), stop] if todo > 0 else bounds
+    size = max(1, int(min(most, todo / (SHARDS_PER_WORKER * workers))))
+    edges = [bounds[-1], *(b for b in breaks if bounds[-1] < b < stop), stop]
+    added = [k for a, b in itertools.pairwise(edges) for k in (*range(a + size, b, size), b)]
+    return [*bounds, *added] if todo > 0 else bounds
 
 
 def _rendered_sha256(grid: Grid) -> str:

@@ -6,8 +6,6 @@ line), answers JSON lines on standard output, and ends when its input ends, so t
 
 import contextlib
 import ctypes
-import errno
-import hashlib
 import json
 import os
 import signal
@@ -26,17 +24,19 @@ from numpy.typing import NDArray
 from snellen.atomic import explain_os_error
 from snellen.classifiers import Classifier, Prepared
 from snellen.datasets import DataSet, open_dataset
-from snellen.engine.answers import merged_table, prediction_table, probs_table, softmax
-from snellen.errors import SnellenError, Stopped
-from snellen.store.schema import KINDS, SAMPLES
+from snellen.engine.answers import masked, merged_table, prediction_table, probs_table, softmax
+from snellen.engine.samples import read_image, sample_row
+from snellen.errors import SnellenError
+from snellen.labels import ClassMap
+from snellen.store.schema import KINDS, SAMPLES, made_kinds
 from snellen.store.writer import commit
 from snellen.zoom.grid import Grid
-from snellen.zoom.render import UnreadableImage, decode, render
+from snellen.zoom.render import UnreadableImage, decode, render, without_border
 
 Progress = Callable[[int], None]
 
-# Failures that are one file's own; others (a lost disk, a lost network) stop the run, which can be resumed.
-OF_ONE_FILE = (errno.ENOENT, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENXIO, errno.EISDIR)
+# Views whose answers become rows together: making a table costs the same for one row as for hundreds.
+BLOCK = 64
 NOT_NUMBERS = "the model's logits on it are not all numbers"
 
 
@@ -64,30 +64,28 @@ class Worker:
     grid: Grid
     batch_size: int
     keep_probs: bool = False
+    classes: ClassMap | None = None
 
     def run(self, task: Task, progress: Progress) -> bool:
         """Do one task; True if its shard is committed by this call. `progress` hears the views done, image by image."""
         start = time.time()
         samples: list[dict[str, Any]] = []
-        tables: dict[str, list[pa.Table]] = {kind: [] for kind in KINDS if kind != "samples"}
         groups = self.grid.groups
-        for image, logits in self._logits(self._views(task, samples)):
-            if not np.isfinite(logits).all():
-                samples[image - task.start]["error"] = NOT_NUMBERS
-                progress(len(logits))
-                continue
-            probs = softmax(logits)
-            tables["predictions"].append(prediction_table(image, logits, probs))
-            tables["merged"].append(merged_table(image, probs, groups))
-            if self.keep_probs:
-                tables["probs"].append(probs_table(image, probs))
-            progress(len(logits))
+        tables: dict[str, list[pa.Table]] = {kind: [] for kind in made_kinds(len(self.grid), self.keep_probs)}
+        for images, logits in self._blocks(self._logits(self._views(task, samples)), task, samples, progress):
+            probs = softmax(masked(logits, self.classes))
+            tables["predictions"].append(prediction_table(images, logits, probs, self.classes))
+            for image, shares in zip(images, probs, strict=True):
+                if len(self.grid) > 1:
+                    tables["merged"].append(merged_table(image, shares, groups, self.classes))
+                if self.keep_probs:
+                    tables["probs"].append(probs_table(image, shares))
+            progress(logits.shape[0] * logits.shape[1])
         if not task.commit:
             return False
         done = {"samples": pa.Table.from_pylist(samples, schema=SAMPLES)}
         for kind, parts in tables.items():
-            if kind != "probs" or self.keep_probs:
-                done[kind] = pa.concat_tables(parts) if parts else KINDS[kind].empty_table()
+            done[kind] = pa.concat_tables(parts) if parts else KINDS[kind].empty_table()
         errors = sum(sample["error"] is not None for sample in samples)
         record = {
             "start": task.start,
@@ -100,30 +98,44 @@ class Worker:
         }
         return commit(self.run_path, task.shard, done, record)
 
+    def _blocks(
+        self,
+        source: Iterator[tuple[int, NDArray[np.float32]]],
+        task: Task,
+        samples: list[dict[str, Any]],
+        progress: Progress,
+    ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
+        """Images and their logits `[images, zooms, outputs]`, some hundred views at a time; bad logits are left out."""
+        images: list[int] = []
+        held: list[NDArray[np.float32]] = []
+        for image, logits in source:
+            if np.isfinite(logits).all():
+                images.append(image)
+                held.append(logits)
+            else:
+                samples[image - task.start]["error"] = NOT_NUMBERS
+                progress(len(logits))
+            if len(held) * len(self.grid) >= BLOCK:
+                yield images, np.stack(held)
+                images, held = [], []
+        if held:
+            yield images, np.stack(held)
+
     def _views(self, task: Task, samples: list[dict[str, Any]]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Each readable image's index and views; every image leaves its row in `samples`."""
         for image in range(task.start, task.stop):
-            sample: dict[str, Any] = dict.fromkeys(SAMPLES.names)
-            sample |= {"image": image, "image_id": self.dataset.items[image].id, "origin": self.dataset.origin(image)}
+            sample = sample_row(self.dataset, image)
             samples.append(sample)
-            if image in task.skip:
-                sample["error"] = task.skip[image]
+            sample["error"] = task.skip.get(image)
+            data = None if sample["error"] else read_image(self.dataset, image, sample)
+            if data is None:
                 continue
             try:
-                data = self.dataset.read(image)
-                sample["sha256"] = hashlib.sha256(data).hexdigest()
                 picture = decode(data)
                 sample["width"], sample["height"] = picture.size
-                views = render(picture, self.grid.rules)
+                views = render(without_border(picture, self.dataset.border), self.grid.rules)
             except UnreadableImage as error:
                 sample["error"] = str(error)
-            except OSError as error:
-                if error.errno not in OF_ONE_FILE or not self.dataset.reachable():
-                    raise Stopped(
-                        f"reading {self.dataset.spec!r} failed at {sample['image_id']!r}: {error.strerror or error}; "
-                        "when it can be read again, the same command resumes"
-                    ) from error
-                sample["error"] = f"cannot be read: {error.strerror or error}"
             else:
                 yield image, views
 
@@ -166,8 +178,9 @@ def load_worker(job: Mapping[str, Any], prepared: Prepared) -> Worker:
     dataset = open_dataset(job["data"])
     if dataset.fingerprint != job["images"]:
         raise SnellenError(f"the images of {job['data']!r} changed while the run was going on; run the command again")
-    grid = Grid.from_json(job["grid"])
-    return Worker(Path(job["run"]), dataset, prepared.classifier(), grid, prepared.batch_size, job["keep_probs"])
+    grid, classes = Grid.from_json(job["grid"]), ClassMap.from_json(job["classes"]) if job["classes"] else None
+    classifier = prepared.classifier()
+    return Worker(Path(job["run"]), dataset, classifier, grid, prepared.batch_size, job["keep_probs"], classes)
 
 
 def _die_with_parent() -> None:

@@ -33,8 +33,9 @@ class HardImage:
 
 def hardest(run: Run, labels: str | None = None, most: int = 24) -> list[HardImage]:
     """The `most` images that the fewest zooms get right, hardest first; ties in the run's order."""
-    answers, label_sets = run.answers(), run.labels(labels)
-    correct = run.correct(labels)
+    rows = run.scored(labels)
+    answers, every, correct = run.answers()[rows], run.labels(labels), run.correct(labels)
+    label_sets, image_ids = [every[row] for row in rows], [run.image_ids[row] for row in rows]
     winning = correct.sum(axis=1)
     names = run.class_space.names
     try:
@@ -43,18 +44,18 @@ def hardest(run: Run, labels: str | None = None, most: int = 24) -> list[HardIma
     except DataError:
         dataset, places = None, {}
     hashes = dict(zip(run.samples["image_id"].to_pylist(), run.samples["sha256"].to_pylist(), strict=True))
-    rows = []
+    found = []
     for i in [k for k in np.argsort(winning, kind="stable").tolist() if not correct[k].all()][:most]:
         ids, counts = np.unique(answers[i][~correct[i] & (answers[i] >= 0)], return_counts=True)
         order = np.lexsort((ids, -counts))[:3]
-        image_id = run.image_ids[i]
+        image_id = image_ids[i]
         data = None
         if dataset is not None and image_id in places:
             try:
                 data = _thumbnail(dataset.read(places[image_id]), hashes[image_id])
             except (OSError, UnreadableImage):
                 data = None
-        rows.append(
+        found.append(
             HardImage(
                 image_id,
                 int(winning[i]),
@@ -64,7 +65,7 @@ def hardest(run: Run, labels: str | None = None, most: int = 24) -> list[HardIma
                 data,
             )
         )
-    return rows
+    return found
 
 
 def _thumbnail(data: bytes, sha256: str) -> str | None:

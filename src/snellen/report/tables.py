@@ -42,9 +42,13 @@ def print_summary(summary: Summary, console: Console) -> None:
     """Print one run's table and its location map."""
     title = f"{summary.model} on {summary.data} ({summary.precision})"
     console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
-    done = summary.images + len(summary.errors)
-    if done < summary.planned:
-        console.print(f"Still in progress: {done} of {summary.planned} images are done; the numbers are of those.")
+    if summary.done < summary.planned:
+        done = f"{summary.done} of {summary.planned} images are done"
+        console.print(f"Still in progress: {done}; the numbers are of those.")
+    if summary.planned < summary.of:
+        console.print(f"Only the first {summary.planned} of {summary.of} images (--limit).", style="yellow")
+    if summary.unlabelled:
+        console.print(f"{summary.unlabelled} images have no label here and are left out.")
     table = Table()
     table.add_column("")
     for name in ("%", "95 % interval", "n", "random %"):

@@ -1,8 +1,6 @@
 """Reading runs: the long table, the answers as arrays, and whether they are right by any label source."""
 
-import csv
 import hashlib
-import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,15 +14,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from snellen.errors import DataError, UsageError
-from snellen.labels import IMAGENET_1K, ClassSpace, correct_by_labels
+from snellen.errors import UsageError
+from snellen.labels import IMAGENET_1K, ClassMap, ClassSpace, correct_by_labels
+from snellen.store.labels import find_labels, read_labels
 from snellen.store.schema import FORMAT, KINDS
 from snellen.zoom.grid import Grid
 
 if TYPE_CHECKING:
     from snellen.analysis.accuracy import Share
 
-LABELS_FILE = "labels.csv"
 # Images scored at once; bounds the memory that scoring takes beside its result.
 CHUNK = 4096
 
@@ -56,6 +54,11 @@ class Run:
     def data(self) -> str:
         """The data set's spec."""
         return str(self.record["data"]["spec"])
+
+    @property
+    def label_sources(self) -> tuple[str, ...]:
+        """The label sources of its data set; the first is what it is scored by unless told otherwise."""
+        return tuple(self.record["data"].get("label_sources", ("own",)))
 
     @cached_property
     def commits(self) -> dict[int, dict[str, Any]]:
@@ -122,34 +125,51 @@ class Run:
             answers[rows, zoom] = values
         return answers
 
+    @property
+    def class_map(self) -> ClassMap | None:
+        """Which ids took part and which class each is; None where all did."""
+        record = self.record.get("classes")
+        return ClassMap.from_json(record) if record else None
+
     def labels(self, source: str | Path | None = None) -> list[list[int]]:
-        """The label set of each row of `answers`: those the run was made with, or those of a CSV file.
+        """The label set of each row of `answers`; an image that its source leaves without a label has an empty one.
 
-        source: a CSV with columns `image_id` and `labels` (classes joined by spaces or by `|`).
-        Raises DataError for an image without a label or a class that the class space does not have.
+        source: None for those the run was made with, the name of another that the data set has (`real`), or a CSV
+            with columns `image_id` and `labels` (classes joined by spaces or by `|`).
+        Raises DataError for an image without a row or a class that the class space does not have.
         """
-        path = Path(source) if source is not None else self.path / LABELS_FILE
-        return read_labels(path, self.image_ids, self.class_space)
+        return read_labels(find_labels(self.path, source), self.image_ids, self.class_space)
 
-    def correct(self, labels: str | Path | None = None) -> NDArray[np.bool_]:
-        """Whether each zoom's answer is one of its image's labels: bool `[images, zooms]`."""
-        answers, label_sets, classes = self.answers(), self.labels(labels), len(self.class_space)
-        if answers.size and not (answers.min() >= -1 and answers.max() < classes):
-            raise UsageError(f"{str(self.path)!r} is damaged: it has answers outside its {classes} classes")
-        correct = np.empty(answers.shape, bool)
-        for start in range(0, len(answers), CHUNK):
-            rows = slice(start, start + CHUNK)
-            correct[rows] = correct_by_labels(answers[rows], label_sets[rows], classes)
-        return correct
+    def scored(self, labels: str | Path | None = None) -> NDArray[np.intp]:
+        """The rows of `answers` that have a label, which are the rows of `correct`: int `[scored images]`."""
+        return np.flatnonzero([len(row) > 0 for row in self.labels(labels)])
+
+    def correct(self, labels: str | Path | None = None, top: int = 1) -> NDArray[np.bool_]:
+        """Whether each zoom's answer is one of its image's labels: bool `[scored images, zooms]`.
+
+        Images without a label are left out; `scored` says which rows of `answers` remain.
+        top: count an image as right where any of its best `top` classes (1 … 5) is.
+        """
+        label_sets, rows, classes = self.labels(labels), self.scored(labels), len(self.class_space)
+        kept = [label_sets[row] for row in rows]
+        right = np.zeros((len(rows), len(self.grid)), bool)
+        for k in range(top):
+            answers = self.answers(f"id{k}")[rows]
+            if answers.size and not (answers.min() >= -1 and answers.max() < classes):
+                raise UsageError(f"{str(self.path)!r} is damaged: it has answers outside its {classes} classes")
+            for start in range(0, len(rows), CHUNK):
+                part = slice(start, start + CHUNK)
+                right[part] |= correct_by_labels(answers[part], kept[part], classes)
+        return right
 
     def accuracy(self, labels: str | Path | None = None) -> "Share":
-        """1-crop accuracy with its count and 95 % Wilson interval.
+        """1-crop accuracy, or that of the model's own transform, with its count and 95 % Wilson interval.
 
-        Raises UsageError where the run's grid has no 1-crop zoom.
+        Raises UsageError where the run's grid has no 1-crop zoom and more than one.
         """
         from snellen.analysis.accuracy import share
 
-        zoom = self.grid.one_crop
+        zoom = 0 if len(self.grid) == 1 else self.grid.one_crop
         if zoom is None:
             raise UsageError(f"the grid {self.grid.name!r} of {str(self.path)!r} has no 1-crop zoom")
         return share(self.correct(labels)[:, zoom])
@@ -245,43 +265,6 @@ def damaged_files(run: Path, commit: dict[str, Any]) -> list[str]:
         if not same:
             damaged.append(file["name"])
     return damaged
-
-
-def encode_labels(ids: Sequence[str], labels: Sequence[Sequence[int]], space: ClassSpace) -> bytes:
-    """A label source as CSV bytes: `image_id` and `labels` (keys joined by `|`)."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    rows.writerow(["image_id", "labels"])
-    rows.writerows([i, "|".join(space.keys[k] for k in row)] for i, row in zip(ids, labels, strict=True))
-    return text.getvalue().encode()
-
-
-def read_labels(path: Path, ids: Sequence[str], space: ClassSpace) -> list[list[int]]:
-    """The label sets of the images named, from a CSV with columns `image_id` and `labels`."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"labels cannot be read from {str(path)!r}: {error}") from error
-    if not rows or not {"image_id", "labels"} <= rows[0].keys():
-        raise DataError(f"{str(path)!r} is no label source: expected a CSV with columns image_id and labels")
-    known: dict[str, int] = {}
-
-    def find(word: str) -> int:
-        if word not in known:
-            found = space.find(word)
-            if found is None:
-                raise space.unknown(word)
-            known[word] = found
-        return known[word]
-
-    split = "|" if any("|" in (row["labels"] or "") for row in rows) else None
-    by_id = {row["image_id"]: row["labels"] or "" for row in rows}
-    missing = next((i for i in ids if not by_id.get(i, "").strip()), None)
-    if missing is not None:
-        raise DataError(f"{str(path)!r} has no labels for image {missing!r}")
-    words = ((by_id[i].split(split) if split or space is IMAGENET_1K else [by_id[i]]) for i in ids)
-    return [[find(word) for word in row if word] for row in words]
 
 
 def _read_part(path: Path, columns: Sequence[str] | None) -> pa.Table:

@@ -47,4 +47,18 @@ PROBS = pa.schema(
     ]
 )
 
-KINDS = {"samples": SAMPLES, "predictions": PREDICTIONS, "merged": MERGED, "probs": PROBS}
+# What a generative model said: its words, and the key of the class they were matched to, null where they mean none.
+ANSWERS = pa.schema(
+    [
+        pa.field("image", pa.int32(), nullable=False),
+        pa.field("answer", pa.string(), nullable=False),
+        pa.field("matched", pa.string()),
+    ]
+)
+
+KINDS = {"samples": SAMPLES, "predictions": PREDICTIONS, "merged": MERGED, "probs": PROBS, "answers": ANSWERS}
+
+
+def made_kinds(zooms: int, keep_probs: bool = False) -> tuple[str, ...]:
+    """The tables that a shard holds beside `samples`: merged answers only where there is more than one zoom."""
+    return ("predictions", *(("merged",) if zooms > 1 else ()), *(("probs",) if keep_probs else ()))

@@ -18,20 +18,23 @@ SCALES: tuple[int, ...] = (
 WINDOW = 224
 GROUPS = ("zoom-in", "zoom-224", "zoom-out")
 
-Anchor = Literal["thirds", "spread"]
+Anchor = Literal["thirds", "spread", "floor"]
+Fit = Literal["shorter", "squash"]
 Filter = Literal["bicubic", "bilinear", "lanczos", "nearest"]
 
 
 @dataclass(frozen=True)
 class ViewRule:
-    """How one view is cut from an image: resize the shorter side, then cut a square window.
+    """How one view is cut from an image: resize it, then cut a square window.
 
     resize: shorter side after resizing, in pixels; the longer becomes `int(resize * long / short)`.
     row, col: 0, 1 or 2, vertical position first.
     size: side of the window, in pixels; what lies outside the image is black.
     anchor: `thirds` centres the window on the middle of a cell of the 3 x 3 tiling (the study's arithmetic);
-        `spread` puts it at the start, centre or end of each axis (centre crop, 5-crop).
+        `spread` puts it at the start, centre or end of each axis (centre crop, 5-crop), where a half pixel goes to
+        the even side, as torchvision rounds; `floor` does the same and rounds it down, as transformers does.
     scale: the nominal scale that decides the group; equals `resize` where `size` is 224.
+    fit: `squash` makes both sides `resize`, whatever the image's shape.
 
     >>> ViewRule(resize=256, row=1, col=1).window(256, 341)
     (15, 57)
@@ -47,9 +50,12 @@ class ViewRule:
     anchor: Anchor = "thirds"
     flip: bool = False
     scale: int = 0
+    fit: Fit = "shorter"
 
     def resized(self, width: int, height: int) -> tuple[int, int]:
         """Width and height after resizing an image of `width` x `height` pixels (torchvision's `Resize(int)`)."""
+        if self.fit == "squash":
+            return self.resize, self.resize
         short, long = min(width, height), max(width, height)
         longer = int(self.resize * long / short)
         return (self.resize, longer) if width <= height else (longer, self.resize)
@@ -62,6 +68,8 @@ class ViewRule:
         if self.anchor == "thirds":
             third = length // 3
             return cell * third + third // 2 - self.size // 2
+        if self.anchor == "floor":
+            return (0, (length - self.size) // 2, length - self.size)[cell]
         if length < self.size:  # torchvision pads (size - length) // 2 on this side first
             return -((self.size - length) // 2)
         return (0, round((length - self.size) / 2), length - self.size)[cell]

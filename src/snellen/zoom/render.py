@@ -65,6 +65,16 @@ def decode(source: bytes | Path) -> Image.Image:
             raise UnreadableImage(reason) from error
 
 
+def without_border(image: Image.Image, border: int) -> Image.Image:
+    """The image less `border` pixels on each side; UnreadableImage where nothing would be left."""
+    if not border:
+        return image
+    width, height = image.size
+    if min(width, height) <= 2 * border:
+        raise UnreadableImage(f"{width} x {height} pixels are all border ({border} on each side)")
+    return image.crop((border, border, width - border, height - border))
+
+
 def render(image: Image.Image, rules: Sequence[ViewRule]) -> NDArray[np.uint8]:
     """Cut every view of an RGB image: uint8 `[len(rules), size, size, 3]`, resizing once for each distinct scale.
 

@@ -34,7 +34,7 @@ class ExamplesDataSet(ListedDataSet):
         """The data set's name."""
         return self.name
 
-    def label_sets(self, ids: Sequence[str], space: ClassSpace) -> list[list[int]]:
+    def label_sets(self, ids: Sequence[str], space: ClassSpace, source: str | None = None) -> list[list[int]]:
         """The classes of `labels.csv`."""
 
         def find(word: str) -> int:

@@ -1,0 +1,268 @@
+"""Parquet files as they are read here: the footer and the small columns at once, the images as a forward stream."""
+
+import bisect
+import contextlib
+import errno
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from snellen.errors import DataError
+
+SUFFIX = ".parquet"
+MAGIC = b"PAR1"
+# A footer of a few hundred row groups fits into this; a longer one costs a second read.
+TAIL_BYTES = 64 * 1024
+# Images that are held at a time: as many as make about this many bytes, within these bounds.
+BATCH_BYTES = 8 * 2**20
+BATCH_ROWS = 256
+# What is read from the file at a time; without it a whole column of a row group is loaded before its first row.
+BUFFER_BYTES = 2**20
+# Files whose footers are fetched at the same time.
+AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Footer:
+    """The end of a Parquet file: `data` ends with the length of the metadata and the magic bytes."""
+
+    size: int
+    data: bytes
+
+    @cached_property
+    def _file(self) -> pq.ParquetFile:
+        return pq.ParquetFile(pa.BufferReader(MAGIC + self.data))
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns as Arrow types, with the metadata of whoever wrote them."""
+        return self._file.schema_arrow
+
+    @property
+    def metadata(self) -> pq.FileMetaData:
+        """Row groups and their columns."""
+        return self._file.metadata
+
+    @cached_property
+    def group_rows(self) -> tuple[int, ...]:
+        """How many rows each row group holds."""
+        return tuple(self.metadata.row_group(k).num_rows for k in range(self.metadata.num_row_groups))
+
+    def check(self) -> None:
+        """Parse all of it; pa.ArrowException, OSError or UnicodeDecodeError where it is damaged."""
+        rows = sum(self.group_rows)
+        # An image takes at least a byte: a count beyond that would fill the memory with rows that there are not.
+        if min(self.group_rows, default=0) < 0 or rows != self.metadata.num_rows or rows > self.size or not self.schema:
+            raise pa.ArrowInvalid("its footer makes no sense")
+
+
+class ParquetSource(Protocol):
+    """A Parquet file that may still lie elsewhere. `name` is its path inside the data set."""
+
+    @property
+    def name(self) -> str:
+        """Its path relative to the data set, with forward slashes."""
+        ...
+
+    def footer(self) -> Footer:
+        """Its end; DataError where it is no whole Parquet file or cannot be had."""
+        ...
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Small columns, whole; a dotted name is a field of a struct. DataError as `footer`."""
+        ...
+
+    def path(self) -> Path:
+        """The file on this machine, fetched if need be; OSError where it cannot be had."""
+        ...
+
+    def reachable(self) -> bool:
+        """Whether the file is still where it was."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A Parquet file on this machine."""
+
+    name: str
+    place: Path
+
+    def footer(self) -> Footer:
+        """Its end."""
+        with damage(str(self.place)), pa.OSFile(str(self.place)) as file:
+            return read_footer(file)
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Small columns, whole."""
+        with damage(str(self.place)), pa.OSFile(str(self.place)) as file:
+            return pq.ParquetFile(file).read(columns=list(names), use_threads=False)
+
+    def path(self) -> Path:
+        """Where it lies."""
+        return self.place
+
+    def reachable(self) -> bool:
+        """Whether it is there."""
+        return self.place.is_file()
+
+
+@contextlib.contextmanager
+def damage(where: str) -> Iterator[None]:
+    """Turn what a broken or missing Parquet file raises into a DataError of one line that names it."""
+    try:
+        yield
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{where!r} cannot be read as a Parquet file: {first_line(error)}; fetch it again, or leave it out"
+        ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, on one line."""
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return text.strip().split("\n")[0].strip() or type(error).__name__
+
+
+def read_footer(file: BinaryIO | pa.NativeFile) -> Footer:
+    """The footer of an open Parquet file; pa.ArrowException or OSError where it has none."""
+    return parse_footer(*read_end(file))
+
+
+def read_end(file: BinaryIO | pa.NativeFile) -> tuple[int, bytes]:
+    """The size of an open Parquet file and the bytes of its footer: one read of its end, two where that is long.
+
+    Raises pa.ArrowInvalid where it does not end as such a file does.
+    """
+    file.seek(0, os.SEEK_END)
+    size = file.tell()
+    end = _last(file, size, TAIL_BYTES)
+    length = int.from_bytes(end[-8:-4], "little") + 8
+    if size < 12 or end[-4:] != MAGIC or length > size:
+        raise pa.ArrowInvalid("it does not end as a Parquet file does")
+    return size, (end if length <= len(end) else _last(file, size, length))[-length:]
+
+
+def parse_footer(size: int, data: bytes) -> Footer:
+    """The footer of a file of `size` bytes, parsed at once, so that damage shows where the file is named."""
+    footer = Footer(size, data)
+    footer.check()
+    return footer
+
+
+def _last(file: BinaryIO | pa.NativeFile, size: int, count: int) -> bytes:
+    file.seek(max(0, size - count))
+    return bytes(file.read(count))
+
+
+def local_files(place: Path) -> list[LocalFile]:
+    """The Parquet file at `place`, or all below it in byte order of their relative paths; hidden ones are left out.
+
+    Raises DataError for a name that is no text, which a Parquet reader cannot open.
+    """
+    if place.is_file():
+        return [local_file(place, place.parent)]
+    found = sorted(place.rglob(f"*{SUFFIX}"), key=os.fsencode)
+    return [local_file(path, place) for path in found if path.is_file() and not is_hidden(path.relative_to(place))]
+
+
+def local_file(path: Path, root: Path) -> LocalFile:
+    """The Parquet file at `path`, named by its place below `root`."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{str(path)!r}: this name is not UTF-8; rename it or link to it") from error
+    return LocalFile(path.relative_to(root).as_posix(), path)
+
+
+def is_hidden(relative: Path) -> bool:
+    """Whether a file or a folder on its way has a name that starts with a dot."""
+    return any(part.startswith(".") for part in relative.parts)
+
+
+def read_footers(files: Sequence[ParquetSource]) -> list[Footer]:
+    """Every file's footer, several at a time."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(lambda file: file.footer(), files))
+
+
+def read_columns(files: Sequence[ParquetSource], names: Sequence[str]) -> list[pa.Table]:
+    """Small columns of every file, several files at a time; nothing where no column is named."""
+    if not names:
+        return []
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(lambda file: file.columns(names), files))
+
+
+class RowStream:
+    """One column of many Parquet files, read forward: only a batch of rows is held.
+
+    Reading rows in order reads every byte once; a jump back starts that row group again.
+    """
+
+    def __init__(self, files: Sequence[ParquetSource], footers: Sequence[Footer], column: str) -> None:
+        self._files, self._footers, self._column = files, footers, column
+        self._groups = [(f, g) for f, footer in enumerate(footers) for g in range(len(footer.group_rows))]
+        rows = itertools.chain.from_iterable(footer.group_rows for footer in footers)
+        self.starts: list[int] = list(itertools.accumulate(rows, initial=0))[:-1]
+        self._open_file: tuple[int, pq.ParquetFile] | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        """As if nothing had been read yet."""
+        if self._open_file:
+            self._open_file[1].close()
+        self._open_file = None
+        self._group = -1
+        self._start, self._batch = 0, pa.array([])
+        self._batches: Iterator[pa.RecordBatch] = iter(())
+
+    def where(self, row: int) -> tuple[int, int]:
+        """The file that holds a row, and the row group in it."""
+        return self._groups[bisect.bisect_right(self.starts, row) - 1]
+
+    def value(self, row: int) -> Any:
+        """The value of a row as Python has it. OSError where the file cannot be read there, with its errno or EIO."""
+        file, group = self.where(row)
+        try:
+            self._seek(bisect.bisect_right(self.starts, row) - 1, row)
+            return self._batch[row - self._start].as_py()
+        except (OSError, pa.ArrowException, UnicodeDecodeError, StopIteration) as error:
+            self._forget()
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            why = "it ends too early" if isinstance(error, StopIteration) else first_line(error)
+            raise OSError(errno.EIO, f"{self._files[file].name}, row group {group}: {why}") from error
+
+    def _seek(self, group: int, row: int) -> None:
+        """Read on, or from the start of the row group, until the batch at hand holds the row."""
+        if group != self._group or row < self._start:
+            self._batches = self._read_group(*self._groups[group])
+            self._group, self._start, self._batch = group, self.starts[group], pa.array([])
+        while row >= self._start + len(self._batch):
+            self._start += len(self._batch)
+            self._batch = next(self._batches).column(0)
+
+    def _read_group(self, file: int, group: int) -> Iterator[pa.RecordBatch]:
+        if self._open_file is None or self._open_file[0] != file:
+            path = self._files[file].path()
+            self._forget()
+            opened = pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
+            self._open_file = file, opened
+        opened = self._open_file[1]
+        size = _batch_rows(self._footers[file].metadata.row_group(group))
+        batches: Iterator[pa.RecordBatch] = opened.iter_batches(size, [group], [self._column], use_threads=False)
+        return batches
+
+
+def _batch_rows(group: pq.RowGroupMetaData) -> int:
+    """Rows of a batch, by the size of the whole row, which is its image's."""
+    return max(1, min(BATCH_ROWS, BATCH_BYTES * int(group.num_rows) // max(1, int(group.total_byte_size))))

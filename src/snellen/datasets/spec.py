@@ -1,0 +1,114 @@
+"""`DATA` on the command line: what its text means, and the data set that it opens."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from snellen.datasets.base import DataSet
+from snellen.errors import DataError
+
+FORMS = (
+    "`examples`, a folder DIR/<class>/<image>, a name of `snellen ls datasets`, hub/ORG/NAME[:SPLIT] or parquet/PATH"
+)
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """A parsed data spec `NAME[@ROOT][,key=value…]`.
+
+    name: `imagenet-a`, `imagenet-c/fog/3`, `hub/ORG/NAME:SPLIT`, `parquet/PATH`, …
+    root: where its files lie, absolute, or None.
+    options: what followed as `,key=value`.
+    """
+
+    name: str
+    root: Path | None = None
+    options: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The canonical spelling, which opens the same data set again."""
+        root = f"@{self.root}" if self.root else ""
+        return f"{self.name}{root}" + "".join(f",{key}={value}" for key, value in sorted(self.options.items()))
+
+
+def parse_data(text: str, root: str | Path | None = None) -> DataSpec:
+    """The spec that `text` spells; `root` stands for an `@ROOT` that it lacks.
+
+    >>> parse_data("hub/someone/photos:test,label=class").options
+    {'label': 'class'}
+    """
+    head, *pairs = re.split(r",(?=\w+=)", text)
+    options = dict(pair.split("=", 1) for pair in pairs)
+    if head.startswith("parquet/"):  # a path, which may hold an @ and needs no root
+        return DataSpec(head, None, options)
+    name, _, own_root = head.partition("@")
+    place = own_root or root
+    return DataSpec(name, _absolute(place) if place else None, options)
+
+
+def _absolute(place: str | Path) -> Path:
+    try:
+        path = Path(place).expanduser()
+        if path.is_dir():
+            return path.resolve()
+    except (RuntimeError, OSError, ValueError) as error:
+        raise DataError(f"no folder {str(place)!r}: {error}") from error
+    raise DataError(f"no folder {str(place)!r}; give the --root that holds the data set's files")
+
+
+def open_dataset(spec: str | Path, root: str | Path | None = None) -> DataSet:
+    """The data set that `spec` names; `root` is the folder that holds a named set in its released layout.
+
+    Raises DataError where there is no such data set, or it holds no image.
+    """
+    from snellen.datasets.examples import ExamplesDataSet
+    from snellen.datasets.folder import FolderDataSet
+    from snellen.datasets.hub import open_hub
+    from snellen.datasets.imagenet import open_family
+    from snellen.datasets.names import is_family
+    from snellen.datasets.parquet import open_parquet
+
+    if str(spec) == "examples":
+        return ExamplesDataSet()
+    if isinstance(spec, Path) or (not re.match(r"(hub|parquet)/", spec) and not is_family(parse_name(spec))):
+        return FolderDataSet(_folder(spec))
+    parsed = parse_data(spec, root)
+    if parsed.name.startswith("hub/"):
+        return open_hub(parsed)
+    if parsed.name.startswith("parquet/"):
+        return open_parquet(parsed)
+    return open_family(parsed)
+
+
+def label_source(spec: str | Path) -> str | None:
+    """The label source that a spec names (`imagenet-real`: `real`); None where it names none."""
+    from snellen.datasets.names import label_source as of_name
+
+    return of_name(parse_name(spec)) if isinstance(spec, str) else None
+
+
+def expand_data(spec: str) -> list[str]:
+    """The specs that one stands for: `imagenet-c/*/3`, `imagenet-robustness`; any other stands for itself."""
+    from snellen.datasets.names import expand
+
+    name = parse_name(spec)
+    return [one + spec[len(name) :] for one in expand(name)]
+
+
+def parse_name(text: str) -> str:
+    """The name in a spec, without root and options."""
+    return re.split(r"@|,(?=\w+=)", text, maxsplit=1)[0]
+
+
+def _folder(spec: str | Path) -> Path:
+    try:
+        path = Path(spec).expanduser()
+        is_folder, exists = path.is_dir(), path.exists()
+    except (RuntimeError, OSError, ValueError) as error:  # no such user, a name too long, a null byte
+        raise DataError(f"no data set {str(spec)!r}: {error}") from error
+    if is_folder:
+        return path
+    if exists:
+        raise DataError(f"{str(spec)!r} is a file; give a folder DIR/<class>/<image>, or parquet/{spec}")
+    raise DataError(f"no data set {str(spec)!r}: give {FORMS}")

@@ -1,0 +1,110 @@
+"""The benchmark: every model, with its own evaluation transform, on every data set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snellen.analysis.benchmark import Result, result_of
+from snellen.classifiers import Prepared, expand_models, prepare
+from snellen.datasets import expand_data, label_source, open_dataset
+from snellen.engine.progress import Reporter, silent
+from snellen.errors import DataError, EngineError, ModelError, SnellenError, UsageError
+from snellen.report.results import write_results
+from snellen.study import show
+from snellen.zoom import Grid
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured, and what could not be: (model or data set, why)."""
+
+    results: list[Result]
+    failures: list[tuple[str, SnellenError]]
+
+
+def evaluate(
+    models: "str | torch.nn.Module | Sequence[str | torch.nn.Module]" = "embedded/efficientnet_lite0",
+    data: str | Path | Sequence[str | Path] = "examples",
+    *,
+    root: str | Path | None = None,
+    labels: str | Path | Sequence[str | Path] | None = None,
+    out: str | Path = "snellen-out",
+    limit: int | None = None,
+    precision: str = "fp32",
+    backend: str = "auto",
+    device: str = "auto",
+    batch_size: int | None = None,
+    workers: int | None = None,
+    mean: Sequence[float] | float | None = None,
+    std: Sequence[float] | float | None = None,
+    classes: Sequence[str] | None = None,
+    name: str | None = None,
+    report: Reporter = silent,
+) -> Evaluation:
+    """Score models on data sets, each model with its own transform; what `out` holds already is not done again.
+
+    models: specs, wildcards over a library's names (`timm/*vit*`), text files of specs, or a torch module with its
+        `mean`, `std`, `classes` and `name` as in `study`.
+    data: what `study` takes, and names of many: `imagenet-c`, `imagenet-c/*/3`, `imagenet-robustness`.
+    labels: label sources to score by, one result each (`imagenet`, `real`, `imagenet+real`, or a CSV); None for that
+        of the data set's name. One run serves all.
+
+    Writes `results.csv` under `out`. A model or a data set that cannot be had is left out and listed in `failures`;
+    ModelError or DataError where nothing is left.
+    """
+    several = [models] if isinstance(models, str) or not isinstance(models, Sequence) else list(models)
+    specs = [one for model in several for one in (expand_models(model) if isinstance(model, str) else [model])]
+    sets = [data] if isinstance(data, str | Path) else list(data)
+    names = [name for one in sets for name in (expand_data(one) if isinstance(one, str) else [one])]
+    sources: list[str | Path | None] = [labels] if isinstance(labels, str | Path) else list(labels or [])
+    failures: list[tuple[str, SnellenError]] = []
+    ready: list[Prepared] = []
+    for model in specs:
+        report.status(f"preparing {model if isinstance(model, str) else name or type(model).__name__}")
+        module: dict[str, Any] = {"mean": mean, "std": std, "classes": classes, "name": name}
+        how: dict[str, Any] = {"precision": precision, "backend": backend, "device": device, "batch_size": batch_size}
+        try:
+            ready.append(prepare(model, own=True, **how, **({} if isinstance(model, str) else module)))
+        except ModelError as error:
+            _note(failures, str(model), error, alone=len(specs) == 1)
+    results: list[Result] = []
+    try:
+        for one in names if ready else []:
+            report.status(f"opening {one}")
+            try:
+                dataset = open_dataset(one, root)
+            except DataError as error:
+                _note(failures, str(one), error, alone=len(names) == 1)
+                continue
+            for prepared in ready:
+                pair = f"{prepared.text} on {dataset.name}"
+                report.status(pair)
+                grid = Grid("own", (prepared.card.own.rule(),))
+                options: dict[str, Any] = {
+                    "limit": limit,
+                    "batch_size": batch_size,
+                    "workers": workers,
+                    "report": report,
+                }
+                try:
+                    run = show(dataset, prepared, grid, Path(out), **options)
+                    results.extend(result_of(run, source) for source in (sources or [label_source(one)]))
+                except (UsageError, EngineError) as error:
+                    _note(failures, pair, error, alone=len(names) * len(specs) == 1)
+    finally:  # what is finished is kept, whatever stops the rest
+        if results:
+            write_results(Path(out), results)
+    if not results:
+        raise UsageError(f"nothing could be evaluated; the first of {len(failures)} reasons: {failures[0][1]}")
+    return Evaluation(results, failures)
+
+
+def _note(failures: list[tuple[str, SnellenError]], what: str, error: SnellenError, alone: bool) -> None:
+    """Keep a failure and go on with the others; the error itself where there are none."""
+    if alone:
+        raise error
+    failures.append((what, error))

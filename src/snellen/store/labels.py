@@ -1,0 +1,75 @@
+"""Label sources as files beside a run: CSVs with columns `image_id` and `labels`."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from snellen.errors import DataError
+from snellen.labels import IMAGENET_1K, ClassSpace
+
+
+def labels_file(source: str | None = None) -> str:
+    """The file that holds a label source of a run; the source it was made with where None.
+
+    >>> labels_file(), labels_file("imagenet+real")
+    ('labels.csv', 'labels.imagenet+real.csv')
+    """
+    return "labels.csv" if source is None else f"labels.{source}.csv"
+
+
+def find_labels(run: Path, source: str | Path | None) -> Path:
+    """The CSV of a label source: one that is kept beside the run, or the user's own file.
+
+    Raises DataError where it is neither; it says what the run has.
+    """
+    if source is None:
+        return run / labels_file()
+    kept = run / labels_file(str(source))
+    if Path(source).name == str(source) and kept.is_file():
+        return kept
+    if Path(source).is_file():
+        return Path(source)
+    names = sorted(path.name.removeprefix("labels.").removesuffix(".csv") for path in run.glob("labels.*.csv"))
+    there = f"the run has {', '.join(names)}" if names else "the run has no other than its own"
+    raise DataError(f"no labels {str(source)!r}: {there}; or give a CSV with columns image_id and labels")
+
+
+def encode_labels(ids: Sequence[str], labels: Sequence[Sequence[int]], space: ClassSpace) -> bytes:
+    """A label source as CSV bytes: `image_id` and `labels` (keys joined by `|`)."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    rows.writerow(["image_id", "labels"])
+    rows.writerows([i, "|".join(space.keys[k] for k in row)] for i, row in zip(ids, labels, strict=True))
+    return text.getvalue().encode()
+
+
+def read_labels(path: Path, ids: Sequence[str], space: ClassSpace) -> list[list[int]]:
+    """The label sets of the images named, from a CSV with columns `image_id` and `labels`; a blank one is empty.
+
+    Raises DataError where an image has no row, and for a class that `space` does not have.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"labels cannot be read from {str(path)!r}: {error}") from error
+    if not rows or not {"image_id", "labels"} <= rows[0].keys():
+        raise DataError(f"{str(path)!r} is no label source: expected a CSV with columns image_id and labels")
+    known: dict[str, int] = {}
+
+    def find(word: str) -> int:
+        if word not in known:
+            found = space.find(word)
+            if found is None:
+                raise space.unknown(word)
+            known[word] = found
+        return known[word]
+
+    split = "|" if any("|" in (row["labels"] or "") for row in rows) else None
+    by_id = {row["image_id"]: row["labels"] or "" for row in rows}
+    missing = next((i for i in ids if i not in by_id), None)
+    if missing is not None:
+        raise DataError(f"{str(path)!r} has no row for image {missing!r}")
+    words = ((by_id[i].split(split) if split or space is IMAGENET_1K else [by_id[i]]) for i in ids)
+    return [[find(word) for word in row if word.strip()] for row in words]
