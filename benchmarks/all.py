@@ -4,12 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = ("exact", "precision", "speed", "overhead", "memory")
+SCRIPTS = ("exact", "precision", "speed", "evaluate", "overhead", "memory")
 
 
 def main():
     for name in SCRIPTS:
         subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py")), *sys.argv[1:]], check=True)
+    subprocess.run([sys.executable, str(Path(__file__).with_name("score.py"))], check=True)
 
 
 if __name__ == "__main__":

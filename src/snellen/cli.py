@@ -283,7 +283,7 @@ def ls(
         _print_json([dict(zip(heads, row, strict=True)) for row in rows])
         return
     widths = [max(len(row[k]) for row in (heads, *rows)) for k in range(len(heads))]
-    for row in rows:
+    for row in [heads, *rows] if sys.stdout.isatty() else rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 

@@ -28,7 +28,9 @@ def test_share_counts(right):
         "value": hits / len(right),
         "low": found.low,
         "high": found.high,
+        "stderr": found.stderr,
     }
+    assert found.stderr == pytest.approx(np.std(right) / math.sqrt(len(right)))
 
 
 def test_a_share_of_nothing():

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,10 +82,11 @@ def save(folder, kind, config, processor):
     model = kind(config).eval()
     with torch.no_grad():
         for name, value in model.named_parameters():
-            if value.ndim > 1 and "embedding" not in name:
-                value.mul_(4)
+            if value.ndim > 1 and "position" not in name and "token" not in name:
+                value.mul_(1.5 / (value.std() * value[0].numel() ** 0.5))
         for part in model.modules():
             if isinstance(part, nn.BatchNorm2d):
+                nn.init.ones_(part.weight)
                 part.momentum = None
                 part.train()
         if any(isinstance(part, nn.BatchNorm2d) for part in model.modules()):
@@ -206,17 +208,18 @@ def test_zero_shot_logits_are_those_of_transformers_itself(two_towers, kind, ima
 
 def test_both_backends_agree_and_a_worker_makes_no_head(two_towers, monkeypatch):
     spec = f"hf/me/clip@{two_towers('clip')[0]},templates=single"
-    compiled, eager = prepare(spec), prepare(spec, backend="torch", device="cpu")
+    compiled = prepare(spec)
     assert compiled.card.view_size == 64, "its position embeddings fit no other size"
     views = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), np.uint8)
     monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda *_, **__: pytest.fail("made again"))
-    one, other = compiled.with_batch(5).classifier().logits(views), eager.classifier().logits(views)
+    one = compiled.with_batch(5).classifier().logits(views)
+    other = replace(compiled, backend="torch").classifier().logits(views)  # as a worker loads it
     assert np.abs(one - other).max() < 1e-3 * (1 + np.abs(other).max())
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("the model was loaded again"))
     assert prepare(spec) == compiled
 
 
-@pytest.mark.parametrize("name", [*CLASSIFIERS, "siglip"])
+@pytest.mark.parametrize("name", ["efficientnet", "siglip"])
 def test_they_convert(name, two_towers, images, tmp_path):
     if name == "siglip":
         folder = two_towers(name)[0]

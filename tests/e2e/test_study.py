@@ -93,6 +93,12 @@ def test_summary_counts_what_the_rows_say(real):
         for col in range(3):
             assert summary["locations"][row][col]["hits"] == by_zoom[:, 3 * row + col :: 9].any(1).sum()
     assert summary["images"] == 4
+    merged = snellen.load_run(out).table("merged").to_pylist()
+    assert summary["merged"].keys() == {"zoom-in", "zoom-224", "zoom-out", "all"}
+    for group, merges in summary["merged"].items():
+        for merge, value in merges.items():
+            rows = [row for row in merged if (row["group"], row["merge"]) == (group, merge)]
+            assert (value["hits"], value["n"]) == (sum(keys[row["id0"]] in label[row["image"]] for row in rows), 4)
     assert summary["random_baseline"] == {"top_36": 0.036, "upper_bound": 0.324}
 
 
@@ -391,5 +397,13 @@ def test_ls_lists_what_can_be_loaded_without_importing_torch():
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     names = [f"timm/{name}" for name in timm.list_models("*efficientnet_lite0*", pretrained=True)]
-    assert done.stdout.splitlines() == ["embedded/efficientnet_lite0", *names]
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert [row[0] for row in rows] == ["embedded/efficientnet_lite0", *names]
+    assert all(row[1:4] == ["224", "px", "imagenet-1k"] for row in rows)
+    assert rows[0][-1] == "cached"
+    everything = run_cli("ls", "models", "--json")
+    models = {row["model"]: row for row in json.loads(everything.stdout)}
+    assert models["torchvision/efficientnet_b7:IMAGENET1K_V1"]["view"] == "600 px"
+    assert models["timm/tf_efficientnet_l2.ns_jft_in1k"]["view"] == "800 px"
+    assert models["open_clip/ViT-L-14-336,openai"]["classes"] == "zero-shot"
     assert "nothing called 'planets'" in one_line(run_cli("ls", "planets"))

@@ -8,6 +8,7 @@ from snellen.analysis.bias import location_map, scale_curve
 from snellen.analysis.cover import greedy_cover
 from snellen.analysis.expected import Measured, measured
 from snellen.analysis.groups import group_bounds
+from snellen.analysis.merged import merged_accuracy
 from snellen.errors import UsageError
 from snellen.store import Run
 from snellen.zoom.grid import ViewRule
@@ -23,6 +24,7 @@ class Summary:
     images: those that were scored; unlabelled: those read whose label set is empty, which are left out.
     planned, of: images that the run is to hold, and that its data set has.
     exclusive: what only that group of zooms gets right.
+    merged: accuracy of the answer merged over a group of zooms, by mean and by max of the softmax.
     curve: scale, accuracy at the centre, upper bound over the nine anchors.
     random: what guessing would reach with as many zooms as the grid and as the top-k.
     """
@@ -46,6 +48,7 @@ class Summary:
     groups: dict[str, tuple[Share, Share]]
     locations: list[list[Share]]
     curve: list[tuple[int, Share, Share]]
+    merged: dict[str, dict[str, Share]]
     random: tuple[float, float]
     zooms: int
     fingerprint: str
@@ -90,6 +93,10 @@ class Summary:
                 {"scale": scale, "centre": centre.to_json(), "upper_bound": bound.to_json()}
                 for scale, centre, bound in self.curve
             ],
+            "merged": {
+                group: {merge: value.to_json() for merge, value in merges.items()}
+                for group, merges in self.merged.items()
+            },
             "fingerprint": self.fingerprint,
         }
 
@@ -103,7 +110,7 @@ def summarise(run: Run, labels: str | None = None) -> Summary:
     correct = run.correct(labels)
     best = best_zoom(correct)
     cover = greedy_cover(correct)
-    classes = len(run.class_space)
+    classes = len(run.class_map.ids) if run.class_map else len(run.class_space)
     return Summary(
         model=run.model,
         data=run.data,
@@ -124,6 +131,7 @@ def summarise(run: Run, labels: str | None = None) -> Summary:
         groups=group_bounds(correct, grid),
         locations=location_map(correct, grid),
         curve=scale_curve(correct, grid),
+        merged=merged_accuracy(run, labels),
         random=(random_baseline(len(grid), classes), random_baseline(TOP_K, classes)),
         zooms=len(grid),
         fingerprint=run.record["fingerprint"],

@@ -49,7 +49,7 @@ class ImageFeatures(nn.Module):
         for part in ("text_model", "text_projection"):
             if hasattr(network, part):
                 delattr(network, part)
-        self.network = network
+        self.network: Any = network
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Image features `[n, width]` of normalised views `[n, 3, size, size]`."""
@@ -147,7 +147,19 @@ def _network(spec: ModelSpec, kind: str, folder: Path) -> Any:
             f"({', '.join(lacking[:3])}{more}); "
             "expected a model with a classifier of its own, or a two-tower model"
         )
+    _plain_pooling(network, getattr(network.config, "hidden_dim", None))
     return network.eval()
+
+
+def _plain_pooling(network: nn.Module, channels: int | None) -> None:
+    """Take the mean over the map where transformers' EfficientNet averages with a window as wide as its channels.
+
+    The two are the same, since the window is larger than the map and only what it covers counts; OpenVINO refuses it.
+    """
+    for part in list(network.modules()):
+        for name, child in part.named_children():
+            if isinstance(child, nn.AvgPool2d) and child.ceil_mode and child.kernel_size == channels:
+                setattr(part, name, nn.AdaptiveAvgPool2d(1))
 
 
 def _processing(spec: ModelSpec, folder: Path) -> tuple[Processing, tuple[str, ...]]:
@@ -239,4 +251,5 @@ def _features(output: Any) -> torch.Tensor:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """The start of what an error says; transformers likes to list all it knows in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -41,8 +41,9 @@ class ModelRow:
             except ModelError:
                 return False
         if self.source.startswith("http"):
-            name = self.source.rpartition("/")[2]
-            return any((folder / name).is_file() for folder in (_torch_home() / "hub" / "checkpoints",))
+            return (_torch_home() / "hub" / "checkpoints" / self.source.rpartition("/")[2]).is_file()
+        if self.source.count("/") != 1:  # none stated
+            return False
         from huggingface_hub import try_to_load_from_cache
 
         return any(isinstance(try_to_load_from_cache(self.source, file), str) for file in HUB_FILES)
@@ -97,7 +98,9 @@ def _timm() -> Iterator[ModelRow]:
         repository = (config.hf_hub_id or "").partition("@")[0]
         repository = f"timm/{name}" if repository == "timm/" else repository
         classes = "imagenet-1k" if config.num_classes == 1000 else str(config.num_classes or "none")
-        yield ModelRow(f"timm/{name}", config.input_size[-1], classes, config.license or "not stated", repository)
+        yield ModelRow(
+            f"timm/{name}", config.input_size[-1], classes, config.license or "not stated", repository or "not stated"
+        )
 
 
 def _torchvision() -> Iterator[ModelRow]:
@@ -115,6 +118,7 @@ def _open_clip() -> Iterator[ModelRow]:
     for arch, tag in open_clip.list_pretrained():
         size = open_clip.get_model_config(arch)["vision_cfg"].get("image_size", 0)
         published = open_clip.get_pretrained_cfg(arch, tag)
-        source = (published.get("hf_hub") or "").rstrip("/") or published.get("url", "")
+        repository = "/".join((published.get("hf_hub") or "").split("/")[:2])  # a file of it may follow
+        source = repository.rstrip("/") or published.get("url") or "not stated"
         side = size[0] if isinstance(size, list | tuple) else size
         yield ModelRow(f"open_clip/{arch},{tag}", side, "zero-shot", "not stated", source)

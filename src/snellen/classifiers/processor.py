@@ -35,8 +35,8 @@ class Processing:
     def tensor(self, image: Image.Image) -> NDArray[np.float32]:
         """What the network is given for an RGB image: float32 `[3, size, size]`."""
         view = render(image, [self.own.rule()])[0].astype(np.float32) / np.float32(255)
-        pixels = ((view - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)).transpose(2, 0, 1)
-        return pixels[::-1] if self.bgr else pixels
+        pixels = (view - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
+        return np.asarray(np.moveaxis(pixels[..., ::-1] if self.bgr else pixels, 2, 0))
 
 
 def read_processor(folder: Path) -> Any:
@@ -100,7 +100,8 @@ def own_transform(processor: Any, name: str) -> OwnTransform:
 
 def _of_its_kind(processor: Any, resize: int, size: int, fit: Fit) -> tuple[int, int, Fit]:
     """Resize, size and fit after what the processors of single models do with the fields."""
-    kind, share = type(processor).__name__, getattr(processor, "crop_pct", None)
+    kind: str = type(processor).__name__
+    share: Any = getattr(processor, "crop_pct", None)
     if kind.startswith("ConvNext"):  # below 384 pixels it crops, from there on it squashes
         return (int(resize / share), resize, "shorter") if resize < 384 else (resize, resize, "squash")
     if kind.startswith("PoolFormer") and share:
@@ -131,7 +132,7 @@ def _check(processor: Any, found: Processing, name: str) -> None:
     for height, width in ((67, 90), (101, 64)):
         image = Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8))
         try:
-            theirs = np.asarray(processor(images=image, return_tensors="pt")["pixel_values"])[0]
+            theirs = processor(images=image, return_tensors="pt")["pixel_values"][0].numpy()
         except Exception as error:  # a processor may want other than an image, and raise anything
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ModelError(f"{name}: its image processor ({type(processor).__name__}) fails: {reason}") from error

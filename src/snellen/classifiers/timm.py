@@ -69,10 +69,16 @@ def _download(spec: ModelSpec) -> Path:
     import timm
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+    from timm.models._hub import download_cached_file
 
     if not timm.is_model(spec.name):
         raise unknown_name("timm", spec.name, timm.list_models())
     config = timm.get_pretrained_cfg(spec.name)
+    if config is not None and not config.hf_hub_id and config.url:
+        try:
+            return Path(download_cached_file(config.url))
+        except Exception as error:  # URLError, RuntimeError on a wrong hash, OSError
+            raise no_download(f"timm/{spec.name}", error) from error
     if config is None or not config.hf_hub_id:
         raise ModelError(f"timm publishes no weights for {spec.name}; give a local file with @FILE")
     repository, _, revision = config.hf_hub_id.partition("@")

@@ -5,16 +5,15 @@ where a loop runs already.
 """
 
 import asyncio
+import contextlib
 import hashlib
+import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
-import anyio
 import httpx2
-from anyio import to_thread
-from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from snellen.classifiers.answer_cache import AnswerCache, Call
 from snellen.classifiers.chat import Refused, Server, Unanswered
@@ -54,10 +53,11 @@ class Answer:
 class _Session:
     """What the requests of one stream share, on its event loop."""
 
+    loop: asyncio.AbstractEventLoop
     client: httpx2.AsyncClient
     slots: asyncio.Semaphore
     # Decoding one at a time: Pillow's warnings are silenced for the whole process meanwhile.
-    decoder: anyio.CapacityLimiter
+    decoder: asyncio.Lock = field(default_factory=asyncio.Lock)
     # By the sha256 of an image that is being asked about: another with the same bytes waits for that answer.
     asking: "WeakValueDictionary[str, asyncio.Lock]" = field(default_factory=WeakValueDictionary)
 
@@ -101,15 +101,14 @@ class VlmClassifier:
         Raises ModelError where the call is wrong (the server's words are quoted) and Stopped where the server cannot
         be reached or stops answering; what was answered is kept, and asked no more.
         """
-        client = self.server.client(self.concurrency)
-        with start_blocking_portal() as portal, portal.wrap_async_context_manager(client):
-            session = _Session(client, asyncio.Semaphore(self.concurrency), anyio.CapacityLimiter(1))
-            yield from _Stream(self, portal, session, border).answers(images)
+        with _session(self.server, self.concurrency) as session:
+            yield from _Stream(self, session, border).answers(images)
 
     async def outcome(self, session: _Session, data: bytes, border: int) -> tuple[Answer, Failure | None]:
         """The answer on one image, or what it is if the failure turns out to be the image's own."""
         try:
-            shown = await to_thread.run_sync(picture, data, self.max_side, border, limiter=session.decoder)
+            async with session.decoder:
+                shown = await asyncio.to_thread(picture, data, self.max_side, border)
         except UnreadableImage as error:
             return Answer(error=str(error)), None
         try:
@@ -124,12 +123,12 @@ class VlmClassifier:
         image = hashlib.sha256(shown.data).hexdigest()
         cache = AnswerCache.of(self.call)
         async with session.asking.setdefault(image, asyncio.Lock()):
-            known = await to_thread.run_sync(cache.get, image)
+            known = await asyncio.to_thread(cache.get, image)
             if known is not None:
                 return known, True
             async with session.slots:
                 text = await self.server.ask(session.client, self.call.body(shown.url))
-            await to_thread.run_sync(cache.put, image, text)
+            await asyncio.to_thread(cache.put, image, text)
             return text, False
 
 
@@ -141,8 +140,8 @@ class _Stream:
     before it is believed. Until then it is in doubt, and too many doubts end the stream.
     """
 
-    def __init__(self, classifier: VlmClassifier, portal: BlockingPortal, session: _Session, border: int) -> None:
-        self._classifier, self._portal, self._session, self._border = classifier, portal, session, border
+    def __init__(self, classifier: VlmClassifier, session: _Session, border: int) -> None:
+        self._classifier, self._session, self._border = classifier, session, border
         self._waiting: dict[Future[tuple[Answer, Failure | None]], _Sent] = {}
         self._doubts: list[tuple[_Sent, Answer, Failure]] = []
         self._fresh = 0  # answers that the server gave now
@@ -174,8 +173,9 @@ class _Stream:
             raise self._fault()
 
     def _send(self, number: int, data: bytes, turn: int = 1) -> None:
-        task = self._portal.start_task_soon(self._classifier.outcome, self._session, data, self._border)
-        self._waiting[task] = _Sent(number, data, turn, self._fresh)
+        outcome = self._classifier.outcome(self._session, data, self._border)
+        future = asyncio.run_coroutine_threadsafe(outcome, self._session.loop)
+        self._waiting[future] = _Sent(number, data, turn, self._fresh)
 
     def _is_own(self, sent: _Sent, failure: Failure) -> bool:
         if isinstance(failure, Refused):
@@ -201,3 +201,38 @@ class _Stream:
             if isinstance(failure, Unanswered):
                 return Stopped(f"{server.url} does not answer ({failure}); when it does, the same command resumes")
         return server.wrong_call(str(failures[0]))
+
+
+@contextlib.contextmanager
+def _session(server: Server, concurrency: int) -> Iterator[_Session]:
+    """A client on an event loop in a thread of its own; what is still under way at the end is cancelled."""
+    loop, stopping = asyncio.new_event_loop(), asyncio.Event()
+    ready: Future[httpx2.AsyncClient] = Future()
+
+    async def stay() -> None:
+        try:
+            async with server.client(concurrency) as client:
+                ready.set_result(client)
+                await stopping.wait()
+                tasks = asyncio.all_tasks() - {asyncio.current_task()}
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        except Exception as error:
+            if ready.done():
+                raise
+            ready.set_exception(error)
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(stay())
+
+    thread = threading.Thread(target=run, daemon=True)
+    try:
+        thread.start()
+        yield _Session(loop, ready.result(), asyncio.Semaphore(concurrency))
+    finally:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: there was no client
+            loop.call_soon_threadsafe(stopping.set)
+        if thread.ident is not None:  # interrupted before it began
+            thread.join()

@@ -71,8 +71,9 @@ class HubFile:
 
         def fetch() -> bytes:
             with self._remote() as file:
-                # Row group by row group, so that one request brings its small columns, which lie side by side. Without
-                # pre-buffering: that reads in Arrow's own threads, which must not hold a Python file when Python ends.
+                # Row group by row group, so that one request brings its small columns, which lie side by side. Not by
+                # Arrow's own threads (pre_buffer, pq.read_table): one that lets go of a Python object when Python has
+                # ended ends the process.
                 opened = pq.ParquetFile(file, metadata=metadata, pre_buffer=False)
                 groups = range(metadata.num_row_groups)
                 table = pa.concat_tables([opened.read_row_group(k, list(names), use_threads=False) for k in groups])
@@ -82,7 +83,7 @@ class HubFile:
 
         data = _kept(self.repo, self.commit, f"{self.name} columns {list(names)}", fetch)
         with damage(f"{self.repo}/{self.name}"):
-            return pq.read_table(pa.BufferReader(data), use_threads=False)
+            return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
 
     def path(self) -> Path:
         """The file in the local cache; a whole download unless it is there. OSError where it does not come."""
