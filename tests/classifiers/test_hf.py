@@ -29,6 +29,8 @@ from snellen.errors import ModelError
 from snellen.labels import IMAGENET_1K
 from snellen.zoom.render import render
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LABELS = [", ".join(words) for words in IMAGENET_1K.synonyms]
 VIT = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
 TOWER = {**VIT, "image_size": 64, "patch_size": 16}

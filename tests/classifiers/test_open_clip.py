@@ -27,6 +27,8 @@ from snellen.errors import ModelError
 from snellen.labels import IMAGENET_1K
 from snellen.zoom.render import render
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 VISION = {"image_size": 64, "layers": 2, "width": 32, "head_width": 8, "patch_size": 16}
 TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
 ARCHITECTURES = {

@@ -21,6 +21,9 @@ from snellen.classifiers.processor import processing_of, read_processor
 from snellen.zoom.render import render
 
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
 @pytest.fixture(scope="module")
 def photographs(examples_dir):
     """Every shipped photograph, and cuts of one of them in shapes that round in every way."""

@@ -1,0 +1,14 @@
+"""What tests of networks share."""
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Run PyTorch on one thread: on small tensors its threads only wait for each other, the more so on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
