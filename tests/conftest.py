@@ -137,14 +137,15 @@ def make_run(tmp_path):
                 "samples": pa.Table.from_pylist(samples, schema=SAMPLES),
                 "predictions": pa.Table.from_pylist(rows, schema=PREDICTIONS),
             }
-            assert commit(path, shard, tables, {"start": inside.start, "stop": inside.stop})
+            work = {"images": len(inside), "started": 100.0 * shard, "seconds": 2.0}
+            assert commit(path, shard, tables, {"start": inside.start, "stop": inside.stop, **work})
         record = {
             "format": 1,
             "fingerprint": "f" * 64,
             "fingerprint_parts": {},
             "batch_size": 4,
             "sessions": [],
-            "data": {"spec": "made-up-data", "name": "made-up"},
+            "data": {"spec": "made-up-data", "name": "made-up", "images": bounds[-1]},
             "model": {
                 "spec": "made-up-model",
                 "precision": "fp32",

@@ -77,6 +77,22 @@ def test_every_way_to_say_a_class_in_every_file(folder, truth, tmp_path, kind, h
     assert hits(snellen.score(path, folder)) == (7, 12)
 
 
+@pytest.mark.parametrize("kind", ["csv", "lists", "npy"])
+def test_minus_one_is_no_answer_as_text_too(folder, truth, tmp_path, kind):
+    words = [" -1" if place in (0, 3) else WNIDS[k] for place, k in enumerate(some_right(truth).values())]
+    if kind == "csv":
+        path = write_csv(tmp_path / "p.csv", ["image", "class"], zip(truth, words, strict=True))
+    elif kind == "lists":
+        path = tmp_path / "p.parquet"
+        pq.write_table(pa.table({"image": list(truth), "class": [[word, "-1"] for word in words]}), path)
+    else:
+        path = tmp_path / "p.npy"
+        np.save(path, np.array(words))
+    scores = snellen.score(path, folder)
+    assert hits(scores) == (5, 12)
+    assert "2 rows name no class, which counts as wrong" in scores.notes
+
+
 TOP_FIVE = {
     "id0 … id4": (list, [f"id{j}" for j in range(5)]),
     "top1 … top5": (list, [f"top{j}" for j in range(1, 6)]),
@@ -98,6 +114,37 @@ def test_top_five_in_columns(folder, truth, tmp_path, order, names, kind):
         pq.write_table(pa.table(dict(zip(["filename", *names], map(list, columns), strict=True))), path)
     (score,) = snellen.score(path, folder).scores
     assert (score.top1.hits, score.top5.hits, score.top5.n) == (2, 10, 12)
+
+
+TWO_READINGS = {
+    "id0, id1": ("prediction", ["id0", "id1"], "prediction"),
+    "top1, top2": ("predicted_class", ["top1", "top2"], "predicted_class"),
+    "right at 1, at 2": ("class", ["top_1", "top_2"], "class"),
+    "from 1": ("class_id", ["id1", "id2"], "class_id"),
+    "a weaker word": ("pred", ["class_0", "class_1"], "pred"),
+    "a stronger word": ("class", ["pred_0", "pred_1"], "pred_0, pred_1"),
+    "the same word": ("pred", ["pred_1", "pred_2"], "pred_1, pred_2"),
+    "a count of rows": ("index", ["id0", "id1"], "id0, id1"),
+}
+
+
+@pytest.mark.parametrize(("one", "two", "read"), TWO_READINGS.values(), ids=TWO_READINGS)
+@pytest.mark.parametrize("swapped", [False, True])
+def test_the_more_telling_name_is_read_and_the_other_is_said(folder, truth, tmp_path, one, two, read, swapped):
+    single = {one: list(some_right(truth).values())}
+    pair = {name: [five(k, place % 6)[j] for place, k in enumerate(truth.values())] for j, name in enumerate(two)}
+    columns = {"filename": list(truth)} | (pair | single if swapped else single | pair)
+    path = write_csv(tmp_path / "p.csv", list(columns), zip(*columns.values(), strict=True))
+    scores = snellen.score(path, folder)
+    assert hits(scores) == ((7, 12) if read == one else (2, 12))
+    other = ", ".join(two) if read == one else one
+    assert scores.notes[1:3] == (
+        f"read as class: {read}",
+        f"not read as class, though it may be: {other} (class=NAME reads another column)",
+    )
+    asked = snellen.score(path, folder, columns={"class": other.replace(", ", ",")})
+    assert hits(asked) == ((2, 12) if read == one else (7, 12))
+    assert not any("not read" in note for note in asked.notes)
 
 
 @pytest.mark.parametrize("kind", ["list", "large_list", "fixed", "text"])
@@ -186,10 +233,42 @@ def test_classes_may_be_asked_for_beside_logits(folder, truth, tmp_path, logits)
     assert hits(snellen.score(tmp_path / "p.parquet", folder, columns={"class": "pred"})) == (7, 12)
 
 
+NO_LOGITS = {
+    "a text column among numbers": ({"logit_7": ["high"] * 12}, "column 'logit_7' holds string; expected the logits"),
+    "dates": ({"logit_0": pa.array([0] * 12, pa.date32())}, "column 'logit_0' holds date32"),
+    "an empty column": ({"logit_999": pa.nulls(12)}, "column 'logit_999' holds null"),
+    "lists of text": (
+        {"logits": [["0.5"] * 1000] * 12},
+        "column 'logits' holds list<.*: string>; expected a list of l",
+    ),
+    "lists of lists": ({"logits": [[[0.5]] * 1000] * 12}, "column 'logits' holds list<.*list<.*expected a list of log"),
+    "text": ({"logits": ["0.5 0.1"] * 12}, "column 'logits' holds string; expected a list of logits for each image"),
+    "uneven lists": ({"logits": [[0.5] * 1000] * 11 + [[0.5]]}, "lists of different lengths"),
+    "a row without a list": ({"logits": [[0.5] * 1000] * 11 + [None]}, "lists of different lengths"),
+    "a gap": ({"logits": [[0.5] * 999 + [None]] * 12}, "row 0 of the logits has no largest one"),
+}
+
+
+@pytest.mark.parametrize(("columns", "message"), NO_LOGITS.values(), ids=NO_LOGITS)
+def test_logits_that_are_no_numbers_cost_one_line(folder, truth, tmp_path, columns, message):
+    numbers = {} if "logits" in columns else {f"logit_{k}": [0.5] * 12 for k in range(1000)}
+    pq.write_table(pa.table({"file_name": list(truth)} | numbers | columns), tmp_path / "p.parquet")
+    with pytest.raises(DataError, match=message) as caught:
+        snellen.score(tmp_path / "p.parquet", folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_thousand_columns_of_text_cost_one_line(folder, truth, tmp_path):
+    rows = [[name, *["much"] * 1000] for name in truth]
+    path = write_csv(tmp_path / "p.csv", ["image", *(f"prob_{k}" for k in range(1000))], rows)
+    with pytest.raises(DataError, match="column 'prob_0' holds string; expected the logits of a class, as numbers"):
+        snellen.score(path, folder)
+
+
 MISTAKES = {
     "no class column": (["image", "truth"], [("a", 1)], {}, "header is image, truth; say which does"),
     "an index alone": (["index", "x"], [(1, 1)], {}, "known to hold the predicted class"),
-    "a column that is not there": (["image", "class"], [("a", 1)], {"class": "label"}, "has 0 columns 'label'"),
+    "a column that is not there": (["image", "class"], [("a", 1)], {"class": "label"}, "has no column 'label'"),
     "a column twice": (["image", "class", "class"], [("a", 1, 2)], {}, "has 2 columns 'class'"),
     "a role that is none": (["image", "class"], [("a", 1)], {"clas": "class"}, "'clas' is nothing a column can be"),
     "a class too high": (["image", "class"], [("a", 1), ("b", 1234)], {}, "row 1: 1234 is no class; expected 0 … 999$"),

@@ -167,7 +167,8 @@ def test_missing_images_are_an_error_unless_said_otherwise(folder, truth, tmp_pa
     rows = list(some_right(truth).items())[2:]
     path = write_csv(tmp_path / "p.csv", ["image", "class"], rows)
     with pytest.raises(
-        DataError, match=r"2 of 12 images of photos have no prediction, for example 'n\d+/img_1_0.JPEG'"
+        DataError,
+        match=r"2 of 12 images of photos have no prediction, for example 'n\d+/img_1_0.JPEG'; --missing wrong \(",
     ):
         snellen.score(path, folder)
     assert hits(snellen.score(path, folder, missing="wrong")) == (5, 12)
@@ -251,6 +252,15 @@ def test_imagenet_against_a_recount(predictions, validation, data, source, n):
     assert score.calibration.n == n
 
 
+def test_a_path_is_a_folder_whatever_it_is_called(tmp_path, monkeypatch):
+    for name in ("imagenet", "imagenet-a"):
+        truth = make_folder(tmp_path / name)
+        path = write_csv(tmp_path / "p.csv", ["image", "class"], list(some_right(truth).items()))
+        monkeypatch.chdir(tmp_path)
+        scores = snellen.score(path, Path(name))
+        assert (hits(scores), scores.scores[0].labels) == ((7, 12), "own")
+
+
 def test_one_call_gives_every_label_source_asked_for(predictions):
     path, _ = predictions
     scores = snellen.score(path, "imagenet-real", labels=["imagenet+real", "imagenet", "real"])
@@ -291,9 +301,9 @@ def test_every_row_has_its_error_and_interval(folder, truth, tmp_path):
     path = write_csv(tmp_path / "p.csv", ["image", *(f"id{j}" for j in range(5)), "p0"], rows)
     scores = snellen.score(path, folder)
     table = {what: numbers for what, *numbers in score_rows(scores.scores[0])}
-    assert list(table) == ["top-1", "top-5", "mean per class", "calibration error (15 bins)"]
+    assert list(table) == ["top-1", "top-5", "mean over 4 classes", "calibration error (15 bins)"]
     assert [table["top-5"][k] for k in (0, 4)] == [10 / 12, 12]
-    assert table["mean per class"][4] == 4
+    assert table["mean over 4 classes"][4] == table["top-1"][4]
     text = io.StringIO()
     print_scores(scores, Console(file=text, width=200))
     for words in ("16.67", "83.33", "10.76", "55.20 – 95.30", "labels own", "read as class: id0, id1, id2, id3, id4"):

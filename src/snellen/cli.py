@@ -53,13 +53,15 @@ def main() -> None:
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except SnellenError as error:
-        print(f"snellen: {error}", file=sys.stderr)
+        text = " ".join(str(error).split("\n")) if isinstance(error, UsageError) else str(error)
+        print(f"snellen: {text}", file=sys.stderr)
         sys.exit(error.exit_code)
     except typer.TyperException as error:
         if len(sys.argv) < 2:  # the help is what such a call is shown
             print(error.format_message(), file=sys.stderr)
         else:
-            print(f"snellen: {error.format_message()}; `snellen --help` says what there is", file=sys.stderr)
+            command = " ".join(["snellen", *(name for name in sys.argv[1:2] if name.isalpha())])
+            print(f"snellen: {error.format_message()}; `{command} --help` says what there is", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # the reader of our output has gone: `snellen … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -122,7 +124,7 @@ def study(
     from snellen.engine.progress import reporter
     from snellen.report.tables import print_summary
 
-    source = _check_labels([labels] if labels else [])[0] if labels else label_source(data)
+    source = _check_labels([labels])[0] if labels is not None else label_source(data)
     specs = _models(model, classnames, templates, normalize)  # a wrong one costs no study of the others
     expected = _expected(expect)
     console = Console()
@@ -132,6 +134,7 @@ def study(
             spec,
             data,
             root=root,
+            labels=source,
             out=out,
             limit=limit,
             precision=precision,
@@ -177,7 +180,7 @@ def evaluate(
     from snellen.engine.progress import reporter
     from snellen.report.results import print_results
 
-    sources = _check_labels(labels.split(",") if labels else [])
+    sources = _check_labels(labels.split(",") if labels is not None else [])
     expected = _expected(expect)
     evaluation = snellen.evaluate(
         _models(model, classnames, templates, normalize),
@@ -202,7 +205,7 @@ def evaluate(
         print(f"snellen: left out {what}: {error}", file=sys.stderr)
     if evaluation.failures:
         raise typer.Exit(evaluation.failures[0][1].exit_code)
-    if any(result.run.errors for result in evaluation.results):
+    if any(result.errors for result in evaluation.results):
         raise typer.Exit(UNREADABLE)
 
 
@@ -282,8 +285,18 @@ def ls(
     if as_json:
         _print_json([dict(zip(heads, row, strict=True)) for row in rows])
         return
-    widths = [max(len(row[k]) for row in (heads, *rows)) for k in range(len(heads))]
-    for row in [heads, *rows] if sys.stdout.isatty() else rows:
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
+        table = Table(*heads, box=None, padding=(0, 1))
+        for row in rows:
+            table.add_row(*map(escape, row))
+        Console().print(table)
+        return
+    widths = [max(len(row[k]) for row in rows) for k in range(len(heads))]
+    for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
@@ -308,6 +321,8 @@ def _console() -> "Console":
 def _check_labels(sources: list[str]) -> list[str]:
     """The label sources; a file that is not there is found out before anything runs."""
     for source in sources:
+        if not source.strip():
+            raise UsageError("--labels is blank; give label sources joined by commas, or a CSV")
         if ("/" in source or source.endswith(".csv")) and not Path(source).is_file():
             raise UsageError(f"no file of labels at {source!r}; give a CSV with columns image_id and labels")
     return sources

@@ -10,7 +10,7 @@ from snellen.classifiers import Prepared, expand_models, prepare
 from snellen.datasets import expand_data, label_source, open_dataset
 from snellen.engine.progress import Reporter, silent
 from snellen.errors import DataError, EngineError, ModelError, SnellenError, UsageError
-from snellen.report.results import write_results
+from snellen.report.results import read_results, write_results
 from snellen.study import show
 from snellen.zoom import Grid
 
@@ -57,11 +57,20 @@ def evaluate(
     ModelError or DataError where nothing is left.
     """
     several = [models] if isinstance(models, str) or not isinstance(models, Sequence) else list(models)
-    specs = [one for model in several for one in (expand_models(model) if isinstance(model, str) else [model])]
+    for model in several:
+        if not isinstance(model, str) and not hasattr(model, "state_dict"):
+            raise ModelError(f"{model!r} is no model: give a spec or a torch.nn.Module")
+    expanded = [one for model in several for one in (expand_models(model) if isinstance(model, str) else [model])]
+    specs = list(dict.fromkeys(expanded))
     sets = [data] if isinstance(data, str | Path) else list(data)
-    names = [name for one in sets for name in (expand_data(one) if isinstance(one, str) else [one])]
+    names = list(dict.fromkeys(name for one in sets for name in (expand_data(one) if isinstance(one, str) else [one])))
+    if not specs or not names:
+        raise UsageError("nothing to evaluate: give at least one model and one data set")
+    read_results(Path(out))  # what cannot be added to is found out before the work
     sources: list[str | Path | None] = [labels] if isinstance(labels, str | Path) else list(labels or [])
     failures: list[tuple[str, SnellenError]] = []
+    if len(names) == 1:  # a wrong one is cheaper to find than a model is to prepare
+        open_dataset(names[0], root)
     ready: list[Prepared] = []
     for model in specs:
         report.status(f"preparing {model if isinstance(model, str) else name or type(model).__name__}")
@@ -89,10 +98,11 @@ def evaluate(
                     "batch_size": batch_size,
                     "workers": workers,
                     "report": report,
+                    "labels": sources or [label_source(one)],
                 }
                 try:
                     run = show(dataset, prepared, grid, Path(out), **options)
-                    results.extend(result_of(run, source) for source in (sources or [label_source(one)]))
+                    results.extend(result_of(run, source) for source in options["labels"])
                 except (UsageError, EngineError) as error:
                     _note(failures, pair, error, alone=len(names) * len(specs) == 1)
     finally:  # what is finished is kept, whatever stops the rest

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +18,20 @@ from snellen.labels import ClassSpace
 from snellen.store.schema import TOP
 
 # The names that columns go by, the most telling first, in lower case and with _ for what is no letter or digit.
-# `index` is what timm's inference script calls the class, beside a column of file names.
+# `index` is what timm's inference script calls the class, beside a column of file names; it may count the rows instead.
+# `top1` may be whether the answer is right, and `id0` an id of anything. Each stands for a numbered top-5, too.
 ROLES = {
     "image": ("file_name", "filename", "image_id", "image_path", "image", "path", "file", "id"),
     "logits": ("logits", "logit", "probabilities", "probs"),
     "class": (
-        *("predicted_class", "prediction", "pred", "label_pred", "predicted_label", "top1", "id0"),
-        *("class_id", "class", "index"),
+        *("predicted_class", "prediction", "pred", "label_pred", "predicted_label"),
+        *("class_id", "class", "top1", "id0", "index"),
     ),
     "probability": (
         *("predicted_probability", "probability", "confidence", "prob", "p0", "score"),
         *("probability_0", "prob_0", "probability_1", "prob_1"),
     ),
 }
-# What stands before the number in the columns of a top-5: id0 … id4, top1 … top5, pred_1 … pred_5.
-NUMBERED = (*ROLES["class"], "id", "top")
 # Columns of the Parquet files of Snellen's own runs, where `image` is a place in the data set.
 OWN = {"image", "zoom", "id0", "raw_id0"}
 
@@ -47,6 +46,7 @@ class Predictions:
     confidence: of the best class, nan where there is none: float32 `[rows]`; None where the file does not tell.
     logits: `[rows, classes]`, or probabilities.
     read: what was read as what.
+    notes: what might have been read instead.
     """
 
     rows: int
@@ -56,6 +56,7 @@ class Predictions:
     confidence: NDArray[np.float32] | None = None
     logits: NDArray[Any] | None = None
     read: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 def read_predictions(path: Path, space: ClassSpace, columns: Mapping[str, str] | None = None) -> Predictions:
@@ -80,64 +81,78 @@ def read_predictions(path: Path, space: ClassSpace, columns: Mapping[str, str] |
             return _of_array(np.load(path, mmap_mode="r", allow_pickle=False), path, space)
         if start.startswith(b"PAR1"):
             header = pq.read_schema(path).names
-            roles = _roles(header, columns or {}, len(space), path)
+            roles, notes = _roles(header, columns or {}, len(space), path)
             wanted = [*_used(roles), *(["zoom"] if set(header) >= OWN else [])]
             table = pq.read_table(path, columns=wanted, partitioning=None)
         else:
             first_line = start.split(b"\n", 1)[0].decode("utf-8-sig")
             parse = pyarrow.csv.ParseOptions(delimiter=max(",;\t", key=first_line.count))
             header = pyarrow.csv.open_csv(path, parse_options=parse).schema.names
-            roles = _roles(header, columns or {}, len(space), path)
+            roles, notes = _roles(header, columns or {}, len(space), path)
             text = dict.fromkeys(roles.get("image", ()), pa.string())  # 00000293.JPEG without its end is no number
             convert = pyarrow.csv.ConvertOptions(include_columns=_used(roles), column_types=text)
             table = pyarrow.csv.read_csv(path, parse_options=parse, convert_options=convert)
     except (OSError, ValueError, pa.ArrowException) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise DataError(f"{str(path)!r} cannot be read: {reason}; give a CSV, Parquet or npy file") from error
-    return _of_table(table, roles, path, space)
+    return replace(_of_table(table, roles, path, space), notes=notes)
 
 
 def _used(roles: Mapping[str, Sequence[str]]) -> list[str]:
     return [name for names in roles.values() for name in names]
 
 
-def _roles(header: Sequence[str], given: Mapping[str, str], classes: int, path: Path) -> dict[str, list[str]]:
-    """The columns to read as each role: those that were given, else those of a usual name."""
+def _roles(
+    header: Sequence[str], given: Mapping[str, str], classes: int, path: Path
+) -> tuple[dict[str, list[str]], list[str]]:
+    """The columns to read as each role: those that were given, else those of a usual name; and what else has one."""
     roles: dict[str, list[str]] = {}
+    notes: list[str] = []
     for role in ROLES:
         if role in given:
             names = [given[role]] if given[role] in header else [name for name in given[role].split(",") if name]
         else:
-            names = [] if role == "logits" and "class" in given else _usual(role, header, classes, "image" in roles)
+            usual = [] if role == "logits" and "class" in given else _usual(role, header, classes, "image" in roles)
+            names = usual[0] if usual else []
+            notes += [
+                f"not read as {role}, though it may be: {_some(other)} ({role}=NAME reads another column)"
+                for other in usual[1:]
+                if len(names) > 1 or len(other) > 1
+            ]
         roles |= {role: names} if names else {}
     unknown = [role for role in given if role not in ROLES]
     if unknown:
         raise DataError(f"{unknown[0]!r} is nothing a column can be; expected {', '.join(ROLES)}")
     wrong = next((name for name in _used(roles) if header.count(name) != 1), None)
     if wrong is not None:
-        raise DataError(f"{str(path)!r} has {header.count(wrong)} columns {wrong!r}; its header is {_some(header)}")
+        count = f"{header.count(wrong)} columns" if wrong in header else "no column"
+        raise DataError(f"{str(path)!r} has {count} {wrong!r}; its header is {_some(header)}")
     if "logits" in roles:
-        return {role: names for role, names in roles.items() if role in ("image", "logits")}
+        return {role: names for role, names in roles.items() if role in ("image", "logits")}, []
     if "class" not in roles:
         raise DataError(
             f"no column of {str(path)!r} is known to hold the predicted class: its header is {_some(header)}; say "
             "which does (class=NAME, and if need be image=, probability= or logits=)"
         )
-    return roles
+    return roles, notes
 
 
-def _usual(role: str, header: Sequence[str], classes: int, named: bool) -> list[str]:
-    """The columns whose names say that they are a role's; `named`: whether there is a column of file names."""
+def _usual(role: str, header: Sequence[str], classes: int, named: bool) -> list[list[str]]:
+    """The columns that may be a role's by their names, the most telling first: single ones, and those of a top-5.
+
+    named: whether there is a column of file names; without one, `index` may as well count the rows.
+    """
     folded = {re.sub(r"[^a-z0-9]+", "_", name.strip().lower()): name for name in header}
-    names = next(([folded[name]] for name in ROLES[role] if name in folded), [])
     numbered = _numbered(folded)
+    found = []
     if role == "logits":  # more columns than a top-5 can have, one a class
-        return next((group for group in numbered.values() if len(group) == classes > 2 * TOP), names)
-    if role == "class":
-        names = next((numbered[name] for name in NUMBERED if 1 < len(numbered.get(name, ())) < classes), names)
-        if not named and names == [folded.get("index")]:  # without file names it may as well count the rows
-            return []
-    return names
+        found += [group for group in numbered.values() if len(group) == classes > 2 * TOP]
+    for word in ROLES[role]:
+        group = numbered.get(word.rstrip("01"), []) if role == "class" else []
+        found += [group] if 1 < len(group) < classes else []
+        if word in folded and not (found and folded[word] in found[-1]) and (word != "index" or named):
+            found.append([folded[word]])
+    return found
 
 
 def _numbered(folded: Mapping[str, str]) -> dict[str, list[str]]:
@@ -164,7 +179,7 @@ def _of_table(table: pa.Table, roles: dict[str, list[str]], path: Path, space: C
     if own and pc.count_distinct(table["zoom"]).as_py() > 1:
         raise DataError(f"{str(path)!r} holds several views of an image; `snellen report` reads such a run")
     if "logits" in roles:
-        logits = _matrix(columns["logits"], where["logits"])
+        logits = _matrix(dict(zip(roles["logits"], columns["logits"], strict=True)), path)
         return Predictions(len(table), names, own, logits=_checked(logits, space, where["logits"]), read=roles)
     if _is_list(columns["class"][0].type):
         ids = _class_lists(columns["class"][0], space, where["class"])
@@ -197,7 +212,7 @@ def class_ids(column: pa.Array, space: ClassSpace, where: str) -> NDArray[np.int
     if _is_text(column.type):
         coded = column.dictionary_encode()
         words = [(word or "").strip() for word in coded.dictionary.to_pylist()]
-        found = [space.find(word) if word else -1 for word in words]
+        found = [-1 if word in ("", "-1") else space.find(word) for word in words]
         lacking = next((word for word, i in zip(words, found, strict=True) if i is None), None)
         if lacking is not None:
             raise DataError(f"{where}: {space.unknown(lacking)}")
@@ -253,16 +268,21 @@ def _confidence(column: pa.Array, where: str) -> NDArray[np.float32]:
     return values
 
 
-def _matrix(columns: Sequence[pa.Array], where: str) -> NDArray[Any]:
+def _matrix(columns: Mapping[str, pa.Array], path: Path) -> NDArray[Any]:
     """One column of lists of one length, or a column of numbers for each class, as `[rows, classes]`."""
-    if len(columns) > 1:
-        return np.stack([column.to_numpy(zero_copy_only=False) for column in columns], axis=1).astype(np.float32)
-    if not _is_list(columns[0].type):
-        raise DataError(f"{where} holds {columns[0].type}; expected a list of logits for each image")
-    lengths = pc.list_value_length(columns[0]).unique().to_pylist()
+    for name, column in columns.items():
+        where, several = f"{str(path)!r}, column {name!r}", len(columns) > 1
+        number = column.type if several else column.type.value_type if _is_list(column.type) else pa.null()
+        if not (pa.types.is_integer(number) or pa.types.is_floating(number)):
+            wanted = "the logits of a class" if several else "a list of logits for each image"
+            raise DataError(f"{where} holds {column.type}; expected {wanted}, as numbers")
+    if several:
+        arrays = [column.to_numpy(zero_copy_only=False) for column in columns.values()]
+        return np.stack(arrays, axis=1).astype(np.float32)
+    lengths = pc.list_value_length(column).unique().to_pylist()
     if len(lengths) != 1 or None in lengths:
         raise DataError(f"{where} holds lists of different lengths; expected as many logits as classes in each")
-    return np.asarray(pc.list_flatten(columns[0]).to_numpy(zero_copy_only=False)).reshape(len(columns[0]), -1)
+    return np.asarray(pc.list_flatten(column).to_numpy(zero_copy_only=False)).reshape(len(column), -1)
 
 
 def _checked(logits: NDArray[Any], space: ClassSpace, where: str) -> NDArray[Any]:

@@ -113,7 +113,7 @@ def _row_of_each(place: NDArray[np.int64], ids: NDArray[np.int32], images: int) 
 
 
 def _truth(data: str | Path, root: str | Path | None, sources: Sequence[str | Path], space: ClassSpace) -> _Truth:
-    name, own = dataset_key(str(data))
+    name, own = dataset_key(data if isinstance(data, str) else str(data.absolute()))  # a Path is never a set's name
     if name == "imagenet" and root is None and "@" not in str(data):
         names, default_labels = validation_labels(own, space)
         labels = {
@@ -145,7 +145,7 @@ def _answers(
     given: Predictions, class_map: ClassMap | None
 ) -> tuple[NDArray[np.int32], NDArray[np.float32] | None, list[str]]:
     """Best classes `[rows, k]` and the probability of the first, under the data set's mask; and what was odd."""
-    notes = [f"read as {role}: {', '.join(_few(names))}" for role, names in given.read.items()]
+    notes = [f"read as {role}: {', '.join(_few(names))}" for role, names in given.read.items()] + [*given.notes]
     if given.ids is not None:
         silent = int((given.ids[:, 0] < 0).sum())
         outside = 0 if class_map is None else int((class_map.of_id[given.ids[given.ids[:, 0] >= 0, 0]] < 0).sum())
@@ -199,7 +199,8 @@ def _score(
     if lacking and missing == "error":
         raise DataError(
             f"{len(lacking)} of {len(scored)} images of {truth.name} have no prediction, for example "
-            f"{truth.ids[lacking[0]]!r}; missing=wrong counts them as wrong, missing=skip leaves them out"
+            f'{truth.ids[lacking[0]]!r}; --missing wrong (missing="wrong" from Python) counts them as wrong, '
+            "--missing skip leaves them out"
         )
     if lacking:
         notes.append(f"{len(lacking)} images without a prediction {WHAT_BECOMES[missing]} (labels {source})")

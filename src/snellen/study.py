@@ -11,10 +11,10 @@ from snellen.datasets import DataSet, open_dataset
 from snellen.engine.local import interruptible, job_of, run_local, worker_count
 from snellen.engine.plan import open_plan, session_record
 from snellen.engine.progress import Reporter, silent
-from snellen.errors import UsageError
+from snellen.errors import DataError, UsageError
 from snellen.labels import ClassMap, ClassSpace
 from snellen.store import Run, load_run
-from snellen.store.labels import encode_labels, labels_file
+from snellen.store.labels import encode_labels, labels_file, read_labels
 from snellen.zoom import Grid, paper_grid
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def study(
     data: str | Path = "examples",
     *,
     root: str | Path | None = None,
+    labels: str | Path | None = None,
     out: str | Path = "snellen-out",
     limit: int | None = None,
     precision: str = "fp32",
@@ -47,6 +48,7 @@ def study(
         `classes` in the order of its logits (ImageNet-1k if left out) and a `name` for its directory.
     data: `examples`, a folder `DIR/<class>/<image>`, a name of the ImageNet family, `hub/…` or `parquet/…`.
     root: the folder that holds a named data set in its released layout.
+    labels: a label source that `run.correct` will be asked for; a wrong one is found before the work.
     limit: only the first images; a later call with more extends the run.
     precision: `fp32`, `bf16` or `fp16`; part of the run's directory.
     batch_size, workers: chosen by measurement and by the number of cores or GPUs where None.
@@ -77,6 +79,7 @@ def study(
         prepared,
         grid,
         Path(out),
+        labels=[labels],
         limit=limit,
         batch_size=batch_size,
         workers=workers,
@@ -91,19 +94,25 @@ def show(
     grid: Grid,
     out: Path,
     *,
+    labels: Sequence[str | Path | None] = (),
     limit: int | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
     keep_probs: bool = False,
     report: Reporter = silent,
 ) -> Run:
-    """Show a data set's images to a prepared model at every view of a grid, and keep what it answered under `out`."""
+    """Show a data set's images to a prepared model at every view of a grid, and keep what it answered under `out`.
+
+    labels: sources that the run will be scored by; DataError where one is none, before anything is shown.
+    """
     if limit is not None and limit < 1:
         raise UsageError(f"limit={limit}: expected at least 1 image")
     started = time.time()
     space = prepared.card.class_space
     classes = ClassMap.of(dataset.name, dataset.classes, space) if dataset.classes is not None else None
-    labels, prepared = label_files(dataset, space), prepared.within(classes)
+    files, prepared = label_files(dataset, space), prepared.within(classes)
+    for source in labels:
+        check_labels(dataset, space, source, limit)
     workers = worker_count(workers, prepared.device)
     opened = open_plan(
         dataset, prepared, grid, out, limit=limit, workers=workers, classes=classes, keep_probs=keep_probs
@@ -112,7 +121,7 @@ def show(
         for note in prepared.card.notes:
             report.status(note)
         with writing(plan.path):
-            for file, text in labels.items():
+            for file, text in files.items():
                 write_atomic(plan.path / file, text)
             tasks = plan.tasks()
         if tasks:
@@ -132,3 +141,13 @@ def label_files(dataset: DataSet, space: ClassSpace) -> dict[str, bytes]:
     texts = {source: encode_labels(ids, dataset.label_sets(ids, space, source), space) for source in sources}
     files = {labels_file(): texts[sources[0]]}
     return files | ({labels_file(source): text for source, text in texts.items()} if len(sources) > 1 else {})
+
+
+def check_labels(dataset: DataSet, space: ClassSpace, source: str | Path | None, limit: int | None) -> None:
+    """Raise DataError where `source` is neither a label source of the data set nor a CSV that labels its images."""
+    if source is None or source in dataset.label_sources:
+        return
+    if not Path(source).is_file():
+        there = ", ".join(dataset.label_sources)
+        raise DataError(f"no labels {str(source)!r}: {dataset.name} has {there}; or give a CSV (image_id, labels)")
+    read_labels(Path(source), [item.id for item in dataset.items[:limit]], space)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
 from statsmodels.stats.multitest import multipletests
 
@@ -155,6 +155,33 @@ def test_families_of_near_twins_end_in_letters_too():
     assert {frozenset((f"0.{a}", f"0.{b}")) for a, b in itertools.combinations(range(4), 2)} <= apart
     for a, b in itertools.combinations(correct, 2):
         assert bool(parts(letters[a]) & parts(letters[b])) == (frozenset((a, b)) not in apart)
+
+
+def test_two_thousand_models_that_are_alike_share_one_letter():
+    """More than Python nests calls."""
+    right = np.random.default_rng(0).random(50) < 0.5
+    start = time.process_time()
+    assert set(groups({f"m{k}": right for k in range(2000)}).values()) == {"a"}
+    assert time.process_time() - start < 20
+
+
+def test_two_thousand_random_models_end_in_letters_in_seconds():
+    rng = np.random.default_rng(1)
+    right = rng.random((2000, 300)) < rng.random((2000, 1))
+    start = time.process_time()
+    letters = groups({str(k): row for k, row in enumerate(right)})
+    assert time.process_time() - start < 30
+    held = [parts(letters[str(k)]) for k in range(2000)]
+    number = {letter: place for place, letter in enumerate(sorted(set().union(*held)))}
+    holds = np.zeros((2000, len(number)), np.float32)
+    for k, letters_of_one in enumerate(held):
+        holds[k, [number[letter] for letter in letters_of_one]] = 1
+    i, j = np.triu_indices(2000, 1)
+    only = right.astype(np.float32) @ (~right).T.astype(np.float32)
+    p_values = np.minimum(1, 2 * binom.cdf(np.minimum(only, only.T)[i, j], (only + only.T)[i, j], 0.5))
+    apart = multipletests(p_values, method="holm")[1] < 0.05
+    assert 0.1 < apart.mean() < 0.9
+    assert (((holds @ holds.T) > 0)[i, j] == ~apart).all()
 
 
 def parts(letters):

@@ -55,6 +55,18 @@ def test_known_numbers(arguments, percent):
     assert value(*arguments) == percent
 
 
+# What a plain folder is called says nothing of the images in it.
+FOLDERS = ["/data/imagenet-a", "/imagenet", "/data/imagenet-real", "/data/ImageNet_A@2", "/data/imagenet,labels=real"]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("labels", [None, "own", "imagenet", "real"])
+def test_nothing_is_published_of_a_folder(folder, labels):
+    for row in rows():
+        model = row["models"].split(" ")[0].replace("*", RESNET)
+        assert lookup(folder, labels, model, row["metric"]) == []
+
+
 def test_a_paper_and_a_release_may_both_state_one():
     found = lookup("imagenet", "imagenet", RESNET, "top1")
     assert [one.value for one in found] == [76.13, 76.13]
@@ -223,6 +235,15 @@ def test_what_was_measured_stands_beside_what_is_expected(expected):
     assert [(row.metric, row.published, round(row.ours, 6)) for row in compare(expected, cells)] == [
         (f"locations.{i}.{j}", 2 * i + j + 1, 2 * i + j + 1) for i in (0, 1) for j in (0, 1)
     ]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("labels", [None, "own", "imagenet", "real"])
+def test_nothing_is_expected_of_a_folder(expected, folder, labels):
+    record = {"one_crop": share_of(620), "random_baseline": {"top_36": 0.036}, "locations": [[share_of(1)] * 2] * 2}
+    found = measured("torchvision/alexnet:IMAGENET1K_V1", folder, labels, record)
+    assert {"one_crop", "random_baseline.top_36", "locations.0.0"} <= {one.metric for one in found}
+    assert compare(expected, found) == []
 
 
 def test_what_is_printed(expected):

@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def one_thread():
-    """Run PyTorch on one thread: on small tensors its threads only wait for each other, the more so on a busy machine."""
+    """Run PyTorch on one thread: on small tensors its threads only wait for each other."""
     import torch
 
     before = torch.get_num_threads()

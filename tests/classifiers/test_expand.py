@@ -27,6 +27,7 @@ def names(monkeypatch):
         ("timm/vit*,mean=0.5", ["timm/vit_tiny,mean=0.5", "timm/vit_base,mean=0.5"]),
         ("timm/[rv]*", ["timm/resnet18.a1_in1k", "timm/vit_tiny", "timm/vit_base"]),
         ("timm/resnet18.a1_in1k,std=0.5,mean=0.5", ["timm/resnet18.a1_in1k,mean=0.5,std=0.5"]),
+        ("timm/resnet18,classes=names.txt", ["timm/resnet18,classes=names.txt"]),
     ],
 )
 def test_wildcards(names, text, expected):

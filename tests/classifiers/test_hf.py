@@ -92,7 +92,7 @@ def save(folder, kind, config, processor):
                 part.momentum = None
                 part.train()
         if any(isinstance(part, nn.BatchNorm2d) for part in model.modules()):
-            model(pixel_values=torch.rand(4, 3, 64, 64) * torch.tensor([0.2, 0.6, 1.0, 2.0]).view(4, 1, 1, 1) - 0.5)
+            model(pixel_values=torch.rand(4, 3, 64, 64) * torch.tensor([1.0, 2.0, 4.0, 8.0]).view(4, 1, 1, 1) - 2)
     model.eval().save_pretrained(folder)
     processor.save_pretrained(folder)
     return model

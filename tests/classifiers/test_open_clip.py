@@ -6,6 +6,7 @@ import re
 import subprocess
 from dataclasses import replace
 
+import huggingface_hub
 import numpy as np
 import open_clip
 import pytest
@@ -305,13 +306,28 @@ def test_a_download_that_fails_costs_one_line(monkeypatch):
     def fail(*_, **__):
         raise OSError("no route\nto the host")
 
-    monkeypatch.setattr(open_clip, "download_pretrained", fail)
-    monkeypatch.setattr(ours, "_make", lambda *_: type("Model", (), {"visual": type("V", (), {"preprocess_cfg": CFG})}))
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
     with pytest.raises(ModelError, match=r"cannot download the weights of open_clip/ViT-B-32,openai \(no route\); "):
         load(parse_spec("open_clip/ViT-B-32,openai"))
 
 
-CFG = {"size": 224, "mean": (0, 0, 0), "std": (1, 1, 1), "interpolation": "bicubic", "resize_mode": "shortest"}
+@pytest.mark.parametrize("name", ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"])
+def test_what_a_repository_holds_is_found(name, monkeypatch, tmp_path):
+    """Safetensors are asked for first; the Hub's repository and file come from open_clip's table."""
+    (tmp_path / name).write_bytes(b"weights")
+    asked = []
+
+    def snapshot(repository, revision, allow_patterns):
+        asked.append((repository, *allow_patterns))
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    entry = open_clip.get_pretrained_cfg("ViT-B-32", "openai")
+    assert ours._download(parse_spec("open_clip/ViT-B-32,openai"), entry) == tmp_path / name
+    assert asked[0] == ("timm/vit_base_patch32_clip_224.openai", "open_clip_model.safetensors")
+    assert asked[-1][1] == name
+    with pytest.raises(ModelError, match="org/name holds no weights file that is known"):
+        ours._download(parse_spec("open_clip/ViT-B-32,openai"), {"hf_hub": "org/name/other.pt"})
 
 
 def test_every_published_set_of_weights_can_be_shown_its_own_views():

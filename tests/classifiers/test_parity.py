@@ -20,7 +20,6 @@ from snellen.classifiers.network import ViewNetwork
 from snellen.classifiers.processor import processing_of, read_processor
 from snellen.zoom.render import render
 
-
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 

@@ -143,15 +143,15 @@ def test_a_key_that_the_server_repeats_is_blotted_out(monkeypatch):
     with VlmStub(lambda image, attempt: error(401, f"Incorrect API key provided: {KEY}.")) as stub:
         with pytest.raises(ModelError, match=r"Incorrect API key provided: ….\); check the key in OPENAI_API_KEY"):
             answerer(stub).answer(IMAGES)
-        with pytest.raises(ModelError, match="check that a key is needed"):
+        with pytest.raises(ModelError, match="check the key: key_env=NAME"):
             answerer(stub, ",key_env=none").answer(IMAGES)
 
 
 @pytest.mark.parametrize(
     ("status", "message"),
     [
-        (401, "check that a key is needed"),
-        (403, "check that a key is needed"),
+        (401, "check the key: set"),
+        (403, "check the key: set"),
         (404, "check the URL"),
         (405, "check the URL"),
     ],

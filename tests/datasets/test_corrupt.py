@@ -138,6 +138,7 @@ def test_a_made_set(clean):
     assert dataset.label_sets(ids, IMAGENET_1K, "real")[0] == []
     assert dataset.label_sources == source.label_sources
     assert (dataset.classes, dataset.border, list(dataset.breaks), dataset.origin(0)) == (None, 0, [], dataset.name)
+    assert dataset.official == 50_000
     assert dataset.reachable()
     for index in range(3):
         data = dataset.read(index)
@@ -195,6 +196,7 @@ def test_made_from_another_data_set():
     ids = [item.id for item in source.items]
     assert dataset.label_sets(ids, IMAGENET_1K) == source.label_sets(ids, IMAGENET_1K)
     assert open_dataset(dataset.spec).fingerprint == dataset.fingerprint
+    assert dataset.official == source.official == 0
 
 
 def test_a_file_that_is_no_image_is_reported_as_in_the_clean_set(clean):

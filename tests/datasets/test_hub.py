@@ -47,6 +47,10 @@ CARDS = {
     "other files": card("- config_name: default\n  data_files: photos.zip\n"),
     "no YAML": "---\nconfigs: [:\n---\n",
     "odd": "---\nconfigs: 7\n---\n",
+    "no pattern": card("- config_name: default\n  data_files: '**.parquet'\n"),
+    "one no pattern": card(
+        "- config_name: big\n  data_files: data/a.parquet\n", "- config_name: small\n  data_files: data/**b/c\n"
+    ),
 }
 VALIDATION = ["data/validation-00000-of-00002.parquet", "data/validation-00001-of-00002.parquet"]
 FILES = ["README.md", "photos.zip", "data/a.parquet", "data/sub/b.parquet", *VALIDATION]
@@ -69,6 +73,8 @@ BY_NAMES = {
         ("other files", BY_NAMES),
         ("no YAML", BY_NAMES),
         ("odd", BY_NAMES),
+        ("no pattern", BY_NAMES),
+        ("one no pattern", BY_NAMES),
     ],
 )
 def test_what_a_card_says_of_its_files(name, expected):
@@ -238,6 +244,15 @@ def test_a_local_copy_that_lacks_files(files, tmp_path):
     put(tmp_path, {path: data for path, data in files.items() if path != VALIDATION[0]})
     with pytest.raises(DataError, match=r"only a part .* data/validation \(1 of 2 files\); fetch the others"):
         open_dataset(f"hub/{REPO}", root=tmp_path)
+
+
+def test_a_local_copy_in_a_folder_whose_spec_would_not_open_it(files, truth, tmp_path):
+    root = put(tmp_path / "a,b=c", files)
+    with pytest.raises(DataError, match=r"a,b=c': a path may not hold ,WORD= here, .*; link to it$"):
+        open_dataset(f"hub/{REPO}", root)
+    (tmp_path / "link").symlink_to(root)
+    again = open_dataset(open_dataset(f"hub/{REPO}", tmp_path / "link").spec)
+    assert [item.id for item in again.items] == truth["ids"]
 
 
 def test_from_the_hub(hub, files, truth, rows):

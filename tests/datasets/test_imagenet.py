@@ -74,6 +74,10 @@ RELEASED = [
     ("imagenet-c/spatter/5", "imagenet-c/extra/spatter/5", {f"{TENCH}/{val(293)}": 0}),
 ]
 
+# Images of the released sets, as their papers count them; the others have 10,000 (V2) or 50,000.
+OFFICIAL = {"imagenet-a": 7_500, "imagenet-r": 30_000, "imagenet-sketch": 50_889, "imagenet-hard": 10_980}
+OFFICIAL["imagenet-hard-4k"] = OFFICIAL["imagenet-hard"]
+
 
 @pytest.mark.parametrize(("name", "folder", "images"), RELEASED, ids=[f"{row[0]}-{row[1]}" for row in RELEASED])
 def test_a_member_in_its_released_layout(name, folder, images, lay, photos):
@@ -90,6 +94,7 @@ def test_a_member_in_its_released_layout(name, folder, images, lay, photos):
         assert dataset.items[index].size == len(photos[k % len(photos)])
         assert dataset.origin(index) == name
     assert (dataset.border, list(dataset.breaks), dataset.revision) == (0, [], "")
+    assert dataset.official == OFFICIAL.get(name, 10_000 if "v2" in name else 50_000)
     assert dataset.reachable()
 
 
@@ -249,6 +254,59 @@ def test_a_root_that_does_not_hold_it(spec, message, lay):
 
 
 @pytest.mark.parametrize(
+    ("name", "paths", "root"),
+    [
+        ("imagenet-sketch", [f"x/{TENCH}/{val(293)}"], "x"),
+        ("imagenet-a", [f"x/{STINGRAY}/a.jpg", f"x/{STINGRAY}/{val(1)}"], "x"),
+        ("imagenet-r", [f"imagenet-r/{GOLDFISH}/{val(1)}"], ""),
+        ("imagenet-v2", [f"x/7/{val(1)}"], "x"),
+    ],
+)
+def test_validation_images_are_no_other_member(name, paths, root, lay):
+    with pytest.raises(DataError, match=rf"ILSVRC2012_val_.*' is a validation image of ImageNet, not one of {name}:"):
+        open_dataset(name, lay(*paths) / root)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "image", "other"),
+    [
+        ("imagenet-v2/top-images", "imagenetv2-matched-frequency-format-val", "0/a.jpeg", "imagenet-v2"),
+        ("imagenet-v2", "imagenetv2-top-images-format-val", "0/a.jpeg", "imagenet-v2/top-images"),
+        ("imagenet-v2", "v2/Threshold0.7", "0/a.jpeg", "imagenet-v2/threshold-0.7"),
+        ("imagenet-sketch", "imagenet-r", f"{TENCH}/a.jpg", "imagenet-r"),
+        ("imagenet-r", "ImageNet-Sketch", f"{GOLDFISH}/a.jpg", "imagenet-sketch"),
+        ("imagenet", "imagenet_a", f"{STINGRAY}/a.jpg", "imagenet-a"),
+        ("imagenet", "imagenet-c/fog/2", f"{TENCH}/{val(293)}", "imagenet-c/fog/2"),
+    ],
+)
+def test_a_root_that_is_called_like_another_member(name, folder, image, other, lay):
+    root = lay(f"{folder}/{image}")
+    with pytest.raises(DataError, match=rf"no {name} in '.*': by its name it is {other}; expected in ") as error:
+        open_dataset(name, root / folder)
+    assert "\n" not in str(error.value)
+    # What it holds under the member's own name is the member's.
+    own = {"imagenet-v2/top-images": "imagenetv2-top-images"}.get(name, name)
+    lay(f"{folder}/{own}/{image if name != 'imagenet-r' else f'{SHARK}/b.jpg'}")
+    assert len(open_dataset(name, root / folder).items) == 1
+
+
+def test_a_folder_of_corruptions_is_no_clean_set_to_corrupt(lay):
+    root = lay(f"imagenet-c/fog/3/{TENCH}/{val(293)}")
+    with pytest.raises(DataError, match=r"no imagenet-c/fog/3 in .*expected there, or in imagenet-c/"):
+        open_dataset("imagenet-c/fog/3", root / "imagenet-c" / "fog" / "3")
+
+
+@pytest.mark.parametrize("member", ["imagenet-a", "imagenet-c-made/contrast/3"])
+def test_a_root_whose_spec_would_not_open_it(member, lay, tmp_path):
+    root = lay(f"a,b=c/{STINGRAY}/a.jpg") / "a,b=c"
+    with pytest.raises(DataError, match=r"a,b=c': a path may not hold ,WORD= here, .*; link to it$"):
+        open_dataset(member, root)
+    (tmp_path / "link").symlink_to(root)
+    dataset = open_dataset(member, tmp_path / "link")
+    assert open_dataset(dataset.spec).fingerprint == dataset.fingerprint
+
+
+@pytest.mark.parametrize(
     ("name", "where"),
     [
         ("imagenet-v2", "https://github.com/modestyachts/ImageNetV2 .imagenetv2-matched-frequency.tar.gz"),
@@ -294,10 +352,10 @@ HUB = [
 
 @pytest.fixture
 def copy(tmp_path, photos):
-    """`copy(file, label column, labels)`: a repository's local copy, in the folder `copy`."""
+    """`copy(file, label column, labels, names of the classes)`: a repository's local copy, in the folder `copy`."""
 
-    def make(file, column, labels):
-        names = [val(293), f"{val(2)[:-5]}_{WNID[970]}.JPEG"]
+    def make(file, column, labels, classes=None):
+        names = [val(293), f"{val(2)[:-5]}_{WNID[970]}.JPEG"] if "validation" in file else ["a.jpg", "b.jpg"]
         table = pa.table(
             {
                 "image": [{"bytes": photos[k], "path": names[k]} for k in range(2)],
@@ -306,8 +364,11 @@ def copy(tmp_path, photos):
                 "english_label": [["a"], ["b"]],
             }
         )
+        if classes:
+            features = {column: {"_type": "ClassLabel", "names": classes}}
+            table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
         path = tmp_path / "copy" / file
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, path)
         return tmp_path / "copy"
 
@@ -326,12 +387,72 @@ def test_parquet_copies_from_a_root(name, file, column, labels, ids, place, copy
     assert list(labels_of(dataset, None, TURNED).values()) == [sorted(999 - i for i in row) for row in ids]
     assert [dataset.read(k) for k in range(2)] == photos[:2]
     assert [dataset.origin(k) for k in range(2)] == ["ImageNet", "ImageNet-Sketch"]
+    assert dataset.official == OFFICIAL.get(name, 50_000)
     assert open_dataset(dataset.spec).fingerprint == dataset.fingerprint
     masked = name in ("imagenet-a", "imagenet-r")
     assert (dataset.classes is None) == (not masked)
     if masked:
         indices = [int(i) for i in (INFO / f"imagenet_{name[-1]}_indices.txt").read_text().split()]
         assert ClassMap.of(name, dataset.classes, IMAGENET_1K).taking_part.tolist() == sorted(indices)
+
+
+def test_a_folder_of_the_members_name_comes_before_other_parquet_files(copy):
+    root = copy("imagenet-hard/data/validation-00000-of-00001.parquet", "label", [[3, 7], [999]])
+    copy("other.parquet", "label", [[0], [0]])
+    copy("imagenet-hard/data/train-00000-of-00001.parquet", "label", [[0], [0]])
+    assert list(labels_of(open_dataset("imagenet-hard", root)).values()) == [[3, 7], [999]]
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "root"),
+    [
+        ("imagenet-hard", ["other.parquet"], "copy"),
+        ("imagenet-a", ["other.parquet"], "copy"),  # a file of no split, which counts as `train`
+        ("imagenet-hard", ["data/train-00000-of-00001.parquet"], "copy"),
+        ("imagenet-a", ["other.parquet", "imagenet-1k/data/train-00000-of-00001.parquet"], "copy"),
+        ("imagenet-hard", ["imagenet-1k/data/validation-00000-of-00001.parquet"], "copy/imagenet-1k"),
+        ("imagenet-hard-4k", ["imagenet-hard/validation.parquet"], "copy/imagenet-hard"),
+    ],
+)
+def test_parquet_files_that_are_not_the_members_split(name, files, root, copy, tmp_path):
+    for file in files:
+        copy(file, "label", [0, 1])
+    with pytest.raises(DataError, match=rf"no {name} in '.*': .*expected .* the Parquet files of|{name}\.tar") as error:
+        open_dataset(name, tmp_path / root)
+    assert "\n" not in str(error.value)
+
+
+def test_the_only_split_in_the_members_own_folder(copy):
+    root = copy("imagenet-hard/part.parquet", "label", [[3], [4]])
+    for place in (root, root / "imagenet-hard"):
+        assert list(labels_of(open_dataset("imagenet-hard", place)).values()) == [[3], [4]]
+    copy("imagenet-hard/test.parquet", "label", [[3], [4]])
+    with pytest.raises(DataError, match=r"taesiri/imagenet-hard has no split 'validation': .* one of train, test"):
+        open_dataset("imagenet-hard", root)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "labels", "classes", "expected"),
+    [
+        ("imagenet-a", "train.parquet", [0, 199], "reversed", [-1, 0]),
+        ("imagenet-a", "train.parquet", [0, 199], "numbers", [0, -1]),
+        ("imagenet", "validation.parquet", [0, 999], "reversed", [999, 0]),
+    ],
+)
+def test_the_files_own_class_names_say_what_its_labels_are(name, file, labels, classes, expected, copy):
+    members = sorted((INFO / f"imagenet_{name[-1]}_synsets.txt").read_text().split()) if name != "imagenet" else WNID
+    told = members[::-1] if classes == "reversed" else [str(k) for k in range(len(members))]
+    dataset = open_dataset(name, copy(file, "label", labels, told))
+    assert list(labels_of(dataset).values()) == [[WNID.index(members[k])] for k in expected]
+    turned = list(labels_of(dataset, None, TURNED).values())
+    assert turned == [[999 - WNID.index(members[k])] for k in expected]
+
+
+@pytest.mark.parametrize("classes", [["stingray", "tench"], ["x", "y"], [str(k) for k in range(1000)]])
+def test_a_file_that_names_other_classes_is_not_the_member(classes, copy):
+    root = copy("train.parquet", "label", [0, 1], classes)
+    with pytest.raises(DataError, match=r"files of 'imagenet-a@.*' are not imagenet-a: the file's class \d+ is"):
+        open_dataset("imagenet-a", root)
 
 
 def test_parquet_validation_images_have_real_labels(copy):

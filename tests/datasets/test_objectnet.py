@@ -146,6 +146,18 @@ def test_a_mapping_says_something_else(objectnet, name, text, message):
     assert "\n" not in str(error.value)
 
 
+def test_a_mapping_that_gives_an_id_to_two_classes(objectnet):
+    edited = OVERLAP | {"Banana": "banana; dishrag, dishcloth"}
+    (objectnet / "mappings" / "objectnet_to_imagenet_1k.json").write_text(json.dumps(edited))
+    dataset = open_dataset("objectnet", objectnet)
+    with pytest.raises(DataError, match=rf"objectnet gives the model's class '{IMAGENET_1K.keys[533]}' 2 times"):
+        ClassMap.of(dataset.name, dataset.classes, IMAGENET_1K)
+
+
+def test_official_images(objectnet):
+    assert open_dataset("objectnet", objectnet).official == 18_574  # those of the 113 classes
+
+
 def test_no_image_of_a_class_that_counts(objectnet):
     for path in IMAGES:
         if not path.startswith("blender"):

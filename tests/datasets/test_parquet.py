@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import random
+import re
+import struct
 import subprocess
 import sys
 import time
@@ -18,9 +20,10 @@ from hard_rows import ORIGINS, SCHEMA, hard_rows, write_rows
 from snellen.datasets import open_dataset
 from snellen.datasets.parquet import ParquetDataSet
 from snellen.datasets.parquet_columns import Columns
-from snellen.datasets.parquet_files import local_files
-from snellen.engine.samples import OF_ONE_FILE
-from snellen.errors import DataError
+from snellen.datasets.parquet_files import DAMAGED, local_files
+from snellen.datasets.parquet_labels import in_file_order
+from snellen.engine.samples import OF_ONE_FILE, read_image, sample_row
+from snellen.errors import DataError, Stopped
 from snellen.labels import IMAGENET_1K, ClassSpace
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -144,6 +147,36 @@ def test_imagenets_own_names_on_the_hub_are_its_order(write):
     names = [", ".join(words) for words in IMAGENET_1K.synonyms]
     path = write("a.parquet", label=list(range(1000)), metadata={"label": class_label(*names)})
     assert labels(open_path(path)) == [[k] for k in range(1000)]
+
+
+NAMES = [", ".join(words) for words in IMAGENET_1K.synonyms]  # `crane`, `partridge` and some others are two classes
+SOME = (6, 11, 134, 1, 2)  # the second `crane` is no class of these
+TOLD = [NAMES[i] for i in SOME]
+
+
+@pytest.mark.parametrize(
+    ("classes", "ids", "expected"),
+    [
+        ([IMAGENET_1K.keys[i] for i in SOME[::-1]], SOME, SOME[::-1]),
+        (["goldfish", "stingray"], (6, 11, 1), (1, 6)),
+        ([str(k) for k in range(5)], SOME, SOME),  # numbers of the file, not of ImageNet
+        (TOLD, SOME, SOME),
+        ([TOLD[1], TOLD[0], *TOLD[2:]], SOME, "class 2 is 'crane': expected the 5 classes, each by its name"),
+        ([TOLD[0], TOLD[0], *TOLD[2:]], SOME, "class 0 is 'stingray': expected the 5 classes"),
+        ([*TOLD[:4], "tench"], SOME, "class 2 is 'crane'"),
+        (["stingray", "tench"], (6, 11), "class 1 is 'tench': expected the 2 classes"),
+        (["x", "y"], (6, 11), "class 0 is 'x'"),
+        (NAMES, range(1000), range(1000)),
+        ([NAMES[1], NAMES[0], *NAMES[2:]], range(1000), "class 86 is 'partridge'"),
+    ],
+)
+def test_a_members_classes_in_the_order_of_the_files_own_names(classes, ids, expected):
+    keys = [IMAGENET_1K.keys[i] for i in ids]
+    if isinstance(expected, str):
+        with pytest.raises(DataError, match=expected):
+            in_file_order(classes, keys, IMAGENET_1K)
+    else:
+        assert in_file_order(classes, keys, IMAGENET_1K) == [IMAGENET_1K.keys[i] for i in expected]
 
 
 @pytest.mark.parametrize(
@@ -370,8 +403,12 @@ def test_a_name_that_looks_like_an_option(write, tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"has no option 'b=c/x\.parquet'"):
         open_path(path)
     monkeypatch.chdir(path.parent)
-    with pytest.raises(DataError, match="a path may not hold ,WORD="):
+    with pytest.raises(DataError, match=r"a path may not hold ,WORD= .*; link to it"):
         open_path("x.parquet")
+    link = tmp_path / "link"
+    link.symlink_to(path.parent)
+    for place in (link, link / "x.parquet", link / "*.parquet"):
+        assert ids(open_dataset(open_path(place).spec)) == ["x"]
 
 
 @pytest.mark.parametrize(
@@ -412,12 +449,12 @@ def test_fingerprint(write, tmp_path):
 def large(tmp_path):
     """`large(rows, group, size)`: incompressible images, each of which says its row, in pages of a few images."""
 
-    def make(count, group, size, name="large.parquet"):
+    def make(count, group, size, name="large.parquet", **how):
         noise = random.Random(0).randbytes(size)
         image = [{"bytes": k.to_bytes(4, "big") + noise, "path": None} for k in range(count)]
         table = pa.table({"image": pa.array(image, IMAGE), "label": list(range(count)), "note": ["x"] * count})
         path = tmp_path / name
-        pq.write_table(table, path, row_group_size=group, use_dictionary=False, write_batch_size=8)
+        pq.write_table(table, path, row_group_size=group, use_dictionary=False, write_batch_size=8, **how)
         return path
 
     return make
@@ -532,22 +569,107 @@ def test_flipped_bytes_of_a_footer_are_never_worse_than_an_error(write):
             outcomes.add("refused")
         except OSError as error:
             outcomes.add(error.errno)
-    assert {"read", "refused"} <= outcomes <= {"read", "refused", errno.EIO}
+    assert {"read", "refused"} <= outcomes <= {"read", "refused", DAMAGED}
 
 
-def test_damage_in_the_middle_stops_the_run_and_the_rest_still_reads(large):
-    path = large(60, 20, 3_000)
-    whole = open_path(path)
+# How a `large` file is written whose pages hold 8 images, as they are.
+PAGES_OF_8 = {"compression": "none", "data_page_size": 1}
+
+
+def spoil(path, row, size):
+    """Zeros over the head of the page that starts with this row's image, in a `large` file of such pages."""
     data = bytearray(path.read_bytes())
-    column = pq.read_metadata(path).row_group(1).column(0)
-    data[column.data_page_offset : column.data_page_offset + 200] = bytes(200)
+    before, there = (data.index((4 + size).to_bytes(4, "little") + k.to_bytes(4, "big")) for k in (row - 1, row))
+    end = before + 4 + 4 + size  # of the image before it
+    assert end < there, "no page starts there"
+    data[end:there] = bytes(there - end)
     path.write_bytes(data)
+
+
+@pytest.mark.parametrize("order", ["forward", "backward", "only the damaged"])
+def test_damaged_rows_are_their_own_fault_and_the_others_are_read(large, order):
+    path = large(120, 40, 3_000, **PAGES_OF_8)
+    whole = open_path(path)
+    spoil(path, 48, 3_000)
     dataset = open_path(path)
     assert dataset.fingerprint == whole.fingerprint
-    assert int.from_bytes(dataset.read(3)[:4], "big") == 3
+    rows = {"forward": range(120), "backward": range(119, -1, -1), "only the damaged": range(40, 80)}[order]
+    lost = []
+    for row in rows:
+        sample = sample_row(dataset, row)
+        data = read_image(dataset, row, sample)  # no Stopped
+        if data is None:
+            lost.append(row)
+            assert re.fullmatch(r"cannot be read: large\.parquet, row group 1: .+", sample["error"])
+        else:
+            assert int.from_bytes(data[:4], "big") == row
+    assert sorted(lost) == list(range(48, 80))  # what lies before the damage is read, though held in one batch with it
+
+
+def test_a_lost_row_group_is_not_read_for_each_of_its_rows(large):
+    path = large(400, 200, 40_000, **PAGES_OF_8)
+    spoil(path, 120, 40_000)
+    dataset = open_path(path)
+    before = bytes_read()
+    samples = [sample_row(dataset, row) for row in range(400)]
+    lost = [row for row in range(400) if read_image(dataset, row, samples[row]) is None]
+    assert lost == list(range(120, 200))
+    assert bytes_read() - before < 2 * path.stat().st_size
+
+
+def test_text_that_is_none_costs_its_own_row_only(tmp_path):
+    image = pa.Array.from_buffers(
+        pa.string(), 3, [None, pa.py_buffer(struct.pack("<4i", 0, 5, 7, 12)), pa.py_buffer(b"a.jpg\xff\xfeb.jpg")]
+    )
+    pq.write_table(pa.table({"image": image}), tmp_path / "a.parquet", use_dictionary=False)
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.jpg").write_bytes(name.encode())
+    dataset = open_path(tmp_path / "a.parquet")
+    with pytest.raises(OSError, match=r"a\.parquet, row group 0: .*utf-8") as raised:
+        dataset.read(1)
+    assert raised.value.errno == DAMAGED
+    assert (dataset.read(0), dataset.read(2)) == (b"a", b"b")
+
+
+def test_a_disk_that_fails_is_not_blamed_on_an_image(large):
+    path = large(60, 20, 40_000)
+    dataset = open_path(path)
+    dataset.read(0)
+    opened = next(int(fd.name) for fd in Path("/proc/self/fd").iterdir() if fd.resolve() == path)
+    write_only = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(write_only, opened)
+    os.close(write_only)
+    with pytest.raises(OSError, match=r"Bad file descriptor") as raised:
+        dataset.read(59)
+    assert raised.value.errno == errno.EBADF
+    assert [int.from_bytes(dataset.read(k)[:4], "big") for k in range(60)] == list(range(60))
+
+
+def test_a_file_that_was_cut_meanwhile_stops_the_run(large):
+    path = large(60, 20, 40_000)
+    dataset = open_path(path)
+    os.truncate(path, 100_000)
+    with pytest.raises(Stopped, match=r"failed at 'large:40': large\.parquet, row group 2: "):
+        read_image(dataset, 40, sample_row(dataset, 40))
+
+
+class Elsewhere:
+    """A file of the Hub: a source that is no LocalFile."""
+
+    def __init__(self, file):
+        self._file = file
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+
+def test_damage_in_what_came_from_the_hub_stops_the_run(large):
+    path = large(60, 20, 3_000, **PAGES_OF_8)
+    spoil(path, 28, 3_000)
+    dataset = ParquetDataSet([Elsewhere(file) for file in local_files(path)], "s", "n")
     for _ in range(2):
         with pytest.raises(OSError, match=r"large\.parquet, row group 1: .") as raised:
-            dataset.read(20)
+            dataset.read(28)
         assert raised.value.errno == errno.EIO
         assert raised.value.errno not in OF_ONE_FILE
         assert "\n" not in raised.value.strerror

@@ -37,6 +37,14 @@ def test_a_head_that_lacks_classes_says_which():
         ClassMap.of("zoo", [["cat"], ["fox"], ["owl"]], space)
 
 
+@pytest.mark.parametrize("classes", [[["cat"], ["dog", "0"]], [["dog"], ["cat", "cat"]]])
+def test_an_id_in_two_classes_costs_one_line(classes):
+    space = ClassSpace.of_names(["cat", "dog"])
+    with pytest.raises(DataError, match=r"zoo gives the model's class 'cat' 2 times: expected once") as error:
+        ClassMap.of("zoo", classes, space)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("ids", [((0, 1), (1,)), ((),), ((5,),), ((-1,),)])
 def test_maps_that_are_none(ids):
     with pytest.raises(ValueError, match="every class needs ids"):

@@ -343,3 +343,31 @@ def test_a_run_json_that_cannot_be_used(content, message, run):
     (run / "run.json").write_bytes(content)
     with pytest.raises(UsageError, match=message):
         snellen.load_run(run)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("classes",), {"name": "x"}),
+        (("classes",), "x"),
+        (("classes",), {"name": "x", "ids": [[0]], "outputs": 10**12}),
+        (("classes",), {"name": "x", "ids": [[0], [0]], "outputs": 7}),
+        (("data", "name"), 5),
+        (("data", "label_sources"), [None]),
+        (("data",), []),
+        (("model", "card"), {}),
+        (("shards",), [0, 0]),
+        (("grid", "rules"), [["x"]]),
+    ],
+    ids=str,
+)
+def test_a_run_json_with_a_damaged_field(place, value, make_run):
+    made = make_run()
+    record = json.loads((made.path / "run.json").read_text())
+    inner = record
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    (made.path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(UsageError, match="damaged"):
+        snellen.load_run(made.path)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,40 +22,43 @@ from snellen.store.schema import TOP
 
 @dataclass(frozen=True)
 class Result:
-    """One model on one data set by one label source.
+    """One model on one data set by one label source. It holds no run: thousands of them fit into memory.
 
+    path, record: the run's directory and its run.json.
+    data: what tells the data set from others (`Run.data_name`).
     score: top-1, top-5, per class, calibration, by origin.
     published: what the paper or the model's release states for this pair.
-    images_per_s: over the time that workers ran, start-up left out; None where it is not known.
-    image_ids, right: the scored images, and whether each one's best class is one of its labels, bool `[n]`.
+    images_per_s: over the time that shards were worked on, start-up left out; None where there was none.
+    errors: images that could not be read, and why.
+    unmatched: answers of a generative model that mean no class: how many, and each with its image.
+    scored, right: bits of the data set's images in order (`numpy.packbits`): which were scored, which are right.
     """
 
-    run: Run
+    path: Path
+    record: dict[str, Any] = field(repr=False)
+    data: str
     score: Score
     published: list[Published]
     images_per_s: float | None
-    image_ids: list[str] = field(repr=False)
-    right: NDArray[np.bool_] = field(repr=False)
+    errors: list[tuple[str, str]]
+    unmatched: tuple[int, list[tuple[str, str]]]
+    scored: NDArray[np.uint8] = field(repr=False)
+    right: NDArray[np.uint8] = field(repr=False)
 
     @property
     def model(self) -> str:
         """The model's spec."""
-        return self.run.model
-
-    @property
-    def data(self) -> str:
-        """The data set's name."""
-        return str(self.run.record["data"]["name"])
+        return str(self.record["model"]["spec"])
 
     @property
     def card(self) -> dict[str, Any]:
         """The model's card as run.json keeps it."""
-        return dict(self.run.record["model"]["card"])
+        return dict(self.record["model"]["card"])
 
-    @cached_property
-    def unmatched(self) -> tuple[int, list[tuple[str, str]]]:
-        """Answers of a generative model that mean no class: how many, and each with its image."""
-        return unmatched(self.run)
+    @property
+    def run(self) -> Run:
+        """The run itself."""
+        return Run(self.path, self.record)
 
     @property
     def preprocessing(self) -> str:
@@ -75,10 +77,10 @@ class Result:
             **self.score.to_json(),
             "published": [{"value": p.value, "source": p.source} for p in self.published],
             "unmatched": self.unmatched[0],
-            "errors": [{"image_id": image, "error": error} for image, error in self.run.errors],
+            "errors": [{"image_id": image, "error": error} for image, error in self.errors],
             "images_per_s": self.images_per_s,
-            "fingerprint": self.run.record["fingerprint"],
-            "run": str(self.run.path),
+            "fingerprint": self.record["fingerprint"],
+            "run": str(self.path),
         }
 
 
@@ -92,8 +94,13 @@ def result_of(run: Run, labels: str | Path | None = None) -> Result:
     several = bool((run.answers("id1") >= 0).any())
     ids = np.concatenate([run.answers(f"id{k}") for k in range(TOP if several else 1)], axis=1)
     confidence = run.answers("p0")[:, 0]
+    scored, right = np.zeros((2, int(run.record["data"]["images"])), bool)
+    scored[run.images[rows]] = True
+    right[run.images[rows]] = run.correct(labels)[:, 0]
     return Result(
-        run=run,
+        path=run.path,
+        record=run.record,
+        data=run.data_name,
         score=score_answers(
             ids,
             confidence if np.isfinite(confidence).any() else None,
@@ -103,21 +110,22 @@ def result_of(run: Run, labels: str | Path | None = None) -> Result:
             class_map=run.class_map,
             origins=samples["origin"].to_pylist(),
         ),
-        published=lookup(str(run.record["data"]["name"]), source, run.model, "top1"),
-        images_per_s=_rate(run),
-        image_ids=[run.image_ids[row] for row in rows],
-        right=run.correct(labels)[:, 0],
+        published=lookup(run.data_name, source, run.model, "top1"),
+        images_per_s=_rate(list(run.commits.values())),
+        errors=run.errors,
+        unmatched=unmatched(run),
+        scored=np.packbits(scored),
+        right=np.packbits(right),
     )
 
 
-def _rate(run: Run) -> float | None:
-    """Images a second from the start of the first shard to the end of the last; None for a run made in pieces."""
-    commits = list(run.commits.values())
-    if len(run.record["sessions"]) != 1 or not commits:
-        return None
-    start = min(commit["started"] for commit in commits)
-    end = max(commit["started"] + commit["seconds"] for commit in commits)
-    return sum(commit["images"] for commit in commits) / (end - start) if end > start else None
+def _rate(commits: Sequence[dict[str, Any]]) -> float | None:
+    """Images a second over the time in which any shard was worked on: the gaps of a run made in pieces do not count."""
+    busy, end = 0.0, 0.0
+    for start, stop in sorted((commit["started"], commit["started"] + commit["seconds"]) for commit in commits):
+        busy += max(0.0, stop - max(start, end))
+        end = max(end, stop)
+    return sum(commit["images"] for commit in commits) / busy if busy else None
 
 
 def group_letters(results: Sequence[Result]) -> dict[str, str]:
@@ -125,9 +133,6 @@ def group_letters(results: Sequence[Result]) -> dict[str, str]:
 
     Paired on the images that every model was scored on. Method: see `analysis/compare.py`.
     """
-    common = set(results[0].image_ids).intersection(*(result.image_ids for result in results[1:]))
-    correct = {}
-    for result in results:
-        by_id = dict(zip(result.image_ids, result.right.tolist(), strict=True))
-        correct[result.model] = np.array([by_id[i] for i in result.image_ids if i in common])
-    return groups(correct)
+    common = np.bitwise_and.reduce([result.scored for result in results])
+    images = np.flatnonzero(np.unpackbits(common))
+    return groups({result.model: np.unpackbits(result.right)[images].astype(bool) for result in results})

@@ -113,25 +113,30 @@ def _p_values(right: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 def _cliques(alike: NDArray[np.bool_]) -> list[list[int]]:
     """Every largest set of indices that are all alike, by their first members; above `MOST`, enough for every pair."""
-    models = range(len(alike))
-    near = [sum(1 << j for j in models if j != i and alike[i, j]) for i in models]
-    found = list(islice(_largest(near, 0, (1 << len(near)) - 1, 0), MOST + 1))
+    rows = np.packbits(alike & ~np.eye(len(alike), dtype=bool), axis=1, bitorder="little")
+    near = [int.from_bytes(row.tobytes(), "little") for row in rows]
+    found = list(islice(_largest(near), MOST + 1))
     return sorted(found if len(found) <= MOST else _enough(near))
 
 
-def _largest(near: Sequence[int], chosen: int, open_: int, closed: int) -> Iterator[list[int]]:
-    """Every largest set that holds `chosen`, more of `open_` and nothing of `closed`; sets are the bits of an int.
+def _largest(near: Sequence[int]) -> Iterator[list[int]]:
+    """Every largest set, where bit j of `near[i]` says that i and j are alike.
 
-    Method: Bron and Kerbosch 1973, with a pivot.
+    Method: Bron and Kerbosch 1973, with a pivot. What is left to do is a stack, for a set may hold more models than
+    Python nests calls: the largest sets that hold `chosen`, more of `open_` and nothing of `closed`.
     """
-    if not open_ | closed:
-        yield _members(chosen)
-        return
-    pivot = max(_members(open_ | closed), key=lambda model: (near[model] & open_).bit_count())
-    for model in _members(open_ & ~near[pivot]):
-        bit = 1 << model
-        yield from _largest(near, chosen | bit, open_ & near[model], closed & near[model])
-        open_, closed = open_ & ~bit, closed | bit
+    stack = [(0, (1 << len(near)) - 1, 0)]
+    while stack:
+        chosen, open_, closed = stack.pop()
+        if not open_:
+            if not closed:
+                yield _members(chosen)
+            continue
+        pivot = max(_members(open_ | closed), key=lambda model: (near[model] & open_).bit_count())
+        for model in _members(open_ & ~near[pivot]):
+            bit = 1 << model
+            stack.append((chosen | bit, open_ & near[model], closed & near[model]))
+            open_, closed = open_ & ~bit, closed | bit
 
 
 def _enough(near: Sequence[int]) -> list[list[int]]:
@@ -152,4 +157,4 @@ def _enough(near: Sequence[int]) -> list[list[int]]:
 
 
 def _members(bits: int) -> list[int]:
-    return [i for i in range(bits.bit_length()) if bits >> i & 1]
+    return [i for i, bit in enumerate(bin(bits)[:1:-1]) if bit == "1"]

@@ -12,6 +12,7 @@ from snellen.errors import UsageError
 
 # Published numbers are rounded to two decimals of a percent.
 ROUNDING = 0.005
+FORM = "it needs title, source, commands, models and tables expect.DATA of METRIC = { MODEL = PERCENT }"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,14 @@ def read_expected(path: str | Path) -> Expected:
     try:
         with Path(path).open("rb") as file:
             record = tomllib.load(file)
+        lacking = [name for name in ("title", "source", "commands", "models", "expect") if name not in record]
+        if lacking:
+            raise UsageError(f"{str(path)!r} is no file of expected numbers: it lacks {', '.join(lacking)}; {FORM}")
         models = {"*": "*"} | record["models"]
+        named = {name for metrics in record["expect"].values() for by in metrics.values() for name in by}
+        unknown = sorted(named - models.keys())
+        if unknown:
+            raise UsageError(f"{str(path)!r}: model {unknown[0]!r} is not listed in its table models")
         numbers = tuple(
             ExpectedNumber(models[name], *dataset_key(data), ".".join([metric, *place]), float(value))
             for data, metrics in record["expect"].items()
@@ -99,10 +107,7 @@ def read_expected(path: str | Path) -> Expected:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{str(path)!r} is not TOML: {error}") from error
     except (KeyError, AttributeError, TypeError, ValueError) as error:
-        raise UsageError(
-            f"{str(path)!r} is no file of expected numbers ({type(error).__name__}: {error}); it needs title, source, "
-            "commands, models and tables expect.DATA of METRIC = { MODEL = PERCENT }"
-        ) from error
+        raise UsageError(f"{str(path)!r} is no file of expected numbers ({error}); {FORM}") from error
 
 
 def measured(model: str, data: str, labels: str | None, record: Mapping[str, Any]) -> list[Measured]:

@@ -114,7 +114,7 @@ def summarise(run: Run, labels: str | None = None) -> Summary:
     return Summary(
         model=run.model,
         data=run.data,
-        data_name=str(run.record["data"]["name"]),
+        data_name=run.data_name,
         labels=labels or run.label_sources[0],
         precision=run.record["model"]["precision"],
         images=len(correct),

@@ -116,7 +116,8 @@ class Server:
 
     def wrong_call(self, said: str, status: int = 400) -> ModelError:
         """The error for a call that the server will answer for no image."""
-        where = f"the key in {self.key_env}" if self._key else "that a key is needed (key_env=NAME)"
+        lacking = f"the key: set {self.key_env}, or name another variable with key_env=NAME"
+        where = f"the key in {self.key_env}" if self._key else lacking if self.key_env else "the key: key_env=NAME"
         checks = {401: where, 403: where, 402: "the account", 400: "the model's options"}
         what = checks.get(status, "the URL, which usually ends in /v1, and the model's name")
         return ModelError(f"{self.url} refuses the call ({said}); check {what}")

@@ -17,7 +17,8 @@ def expand_models(text: str) -> list[str]:
     >>> expand_models("timm/resnet50,mean=0.5")
     ['timm/resnet50,mean=0.5']
     """
-    if text.endswith(".txt"):
+    name = re.split(r"@|,(?=\w+=)", text, maxsplit=1)[0]
+    if name == text and text.endswith(".txt"):
         try:
             lines = Path(text).expanduser().read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
@@ -29,7 +30,6 @@ def expand_models(text: str) -> list[str]:
         if not found:
             raise ModelError(f"{text!r} lists no models; write one spec a line")
         return list(dict.fromkeys(found))
-    name = re.split(r"@|,(?=\w+=)", text, maxsplit=1)[0]
     if not re.search(r"[*?\[]", name):
         return [parse_spec(text).text]
     names = [known for known in model_names() if fnmatchcase(known, name)]

@@ -74,7 +74,7 @@ def with_options(loaded: Loaded, options: dict[str, Any]) -> Loaded:
     size = options.get("size", loaded.own.size)
     if not isinstance(size, int) or size < 1:
         raise ModelError(f"size={size!r}: expected the side of the network's input in pixels")
-    own = replace(loaded.own, size=size)
+    own = replace(loaded.own, size=size, resize=loaded.own.resize * size // loaded.own.size)  # the same crop share
     normalize = options.get("normalize", "own")
     if normalize not in ("own", "imagenet"):
         raise ModelError(f"normalize={normalize}: expected own (the model's) or imagenet")
@@ -121,3 +121,18 @@ def no_download(model: str, error: Exception) -> ModelError:
     """The error for weights that could not be fetched."""
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return ModelError(f"cannot download the weights of {model} ({reason}); connect, or give a local file with @FILE")
+
+
+def hub_file(model: str, repository: str, names: Sequence[str], revision: str | None = None) -> Path:
+    """The first of `names` that a repository of the Hub holds, on this machine; ModelError where it cannot be had."""
+    from huggingface_hub import snapshot_download
+
+    for name in names:
+        try:
+            # Not hf_hub_download: without a network that tries for 20 s and more before it gives up.
+            folder = Path(snapshot_download(repository, revision=revision, allow_patterns=[name]))
+        except Exception as error:  # the hub client raises many kinds: no network, no such repository, gated, disk
+            raise no_download(model, error) from error
+        if (folder / name).exists():
+            return folder / name
+    raise ModelError(f"the Hub repository {repository} holds no weights file that is known; give one with @FILE")

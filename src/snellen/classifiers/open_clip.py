@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snellen.classifiers.base import OwnTransform
-from snellen.classifiers.loaded import Loaded, given_space, no_download, their_options, unknown_name
+from snellen.classifiers.loaded import Loaded, given_space, hub_file, no_download, their_options, unknown_name
 from snellen.classifiers.prompts import read_prompts, text_head
 from snellen.classifiers.spec import ModelSpec
 from snellen.classifiers.weights import fit_weights, read_weights, stored_sha256
@@ -54,9 +54,9 @@ def load(spec: ModelSpec) -> Loaded:
     if published.get("quick_gelu"):
         options = {"force_quick_gelu": True} | options
         notes += _activation_note(spec, arch)
+    file = spec.path or _download(spec, published)
     model = _make(spec, arch, preprocess | published, options)
     own, mean, std = own_transform(model.visual.preprocess_cfg, spec.source)
-    file = spec.path or _download(spec, published)
     fit_weights(model, _renamed(model, read_weights(file)), file)
     key = [spec.source, stored_sha256(file), digest, json.dumps(options, sort_keys=True), *_versions()]
     head = text_head(prompts, key, _text_encoder(model, arch))
@@ -173,10 +173,15 @@ def _quiet() -> Iterator[None]:
 
 def _download(spec: ModelSpec, published: Mapping[str, Any]) -> Path:
     import open_clip
+    from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 
+    if published.get("hf_hub"):
+        repository, _, name = published["hf_hub"].rpartition("/")
+        names = (f"{Path(name).stem}.safetensors", name) if name else (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME)
+        return hub_file(spec.source, repository, names)
     try:
         return Path(open_clip.download_pretrained(published))
-    except Exception as error:  # the hub client and urllib raise many kinds
+    except Exception as error:  # urllib raises many kinds
         raise no_download(spec.source, error) from error
 
 

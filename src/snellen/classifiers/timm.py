@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from snellen.classifiers.base import OwnTransform
-from snellen.classifiers.loaded import Loaded, no_download, their_options, unknown_name
+from snellen.classifiers.loaded import Loaded, hub_file, no_download, their_options, unknown_name
 from snellen.classifiers.spec import ModelSpec
 from snellen.classifiers.weights import fit_weights, read_weights
 from snellen.errors import ModelError
@@ -67,8 +67,6 @@ def own_transform(config: dict[str, Any], name: str) -> OwnTransform:
 
 def _download(spec: ModelSpec) -> Path:
     import timm
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
     from timm.models._hub import download_cached_file
 
     if not timm.is_model(spec.name):
@@ -83,11 +81,4 @@ def _download(spec: ModelSpec) -> Path:
         raise ModelError(f"timm publishes no weights for {spec.name}; give a local file with @FILE")
     repository, _, revision = config.hf_hub_id.partition("@")
     repository = repository if "/" in repository and not repository.endswith("/") else f"timm/{spec.name}"
-    for name in ("model.safetensors", "pytorch_model.bin"):
-        try:
-            return Path(hf_hub_download(repository, name, revision=revision or None))
-        except Exception as error:  # the hub client raises many kinds: no network, no such repository, gated, disk
-            if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
-                continue
-            raise no_download(f"timm/{spec.name}", error) from error
-    raise ModelError(f"the Hub repository {repository} holds no weights file that is known; give one with @FILE")
+    return hub_file(f"timm/{spec.name}", repository, ("model.safetensors", "pytorch_model.bin"), revision or None)

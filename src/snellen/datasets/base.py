@@ -29,6 +29,7 @@ class DataSet(Protocol):
     label_sources: names that `label_sets` accepts; the first is what it is scored by unless told otherwise.
     border: pixels cut off each side of every image before anything else.
     breaks: images at which a shard must end, ascending (starts of row groups, say).
+    official: how many images the released set has, whatever is here; 0 where that is not stated.
     """
 
     spec: str
@@ -39,6 +40,7 @@ class DataSet(Protocol):
     label_sources: tuple[str, ...]
     border: int
     breaks: Sequence[int]
+    official: int
 
     @property
     def fingerprint(self) -> str:
@@ -74,6 +76,7 @@ class ListedDataSet:
     label_sources: tuple[str, ...] = (OWN_LABELS,)
     border = 0
     breaks: Sequence[int] = ()
+    official = 0
 
     @cached_property
     def fingerprint(self) -> str:

@@ -46,6 +46,8 @@ def open_made(name: str, parsed: DataSpec) -> "MadeDataSet":
     """
     _, corruption, severity = name.split("/")
     options = dict(parsed.options)
+    if options and "from" not in options:
+        raise DataError(f"{name} has no option {next(iter(options))!r}: expected from=DATA (its options may follow)")
     data = options.pop("from", "imagenet")
     if data.lower().startswith(MADE_C):
         raise DataError(f"from={data}: these images are corrupted already; give clean ones")
@@ -68,6 +70,7 @@ class MadeDataSet(ListedDataSet):
         self.items: Sequence[Item] = [Item(item.id, -1) for item in source.items]
         self.revision, self.breaks = source.revision, source.breaks
         self.classes, self.label_sources = source.classes, source.label_sources
+        self.official = source.official
 
     @cached_property
     def fingerprint(self) -> str:

@@ -27,7 +27,7 @@ CARD = "README.md"
 MAIN = "main"
 # What a request for a range brings beyond what was asked for: the small columns of a hundred rows.
 READ_AHEAD_BYTES = 64 * 1024
-LOCAL_COPY = "or give a local copy of it with --root"
+LOCAL_COPY = "or give a local copy of it with --root (or @FOLDER)"
 
 
 @dataclass(frozen=True)

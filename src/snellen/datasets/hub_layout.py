@@ -32,6 +32,14 @@ SHARD = re.compile(r"(?P<split>\w+(?:\.\w+)*)-(?P<number>\d{5})-of-(?P<count>\d{
 PREFERRED = ("validation", "test")
 
 
+class NoSplit(DataError):
+    """The configuration or split is not there, or could be any of several; `splits`: those of the configuration."""
+
+    def __init__(self, message: str, splits: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.splits = splits
+
+
 @dataclass(frozen=True)
 class Layout:
     """Parquet files by configuration and split, in byte order of their paths; `default`: the card's choice, or None."""
@@ -40,7 +48,7 @@ class Layout:
     default: str | None = None
 
     def choose(self, repo: str, split: str | None, config: str | None) -> tuple[str, str]:
-        """The configuration and the split that are meant; DataError, which lists those there are, for one there is not.
+        """The configuration and the split that are meant; NoSplit, which lists those there are, for one there is not.
 
         >>> Layout({"default": {"train": ["a.parquet"], "validation": ["b.parquet"]}}).choose("me/it", None, None)
         ('default', 'validation')
@@ -49,7 +57,7 @@ class Layout:
         chosen = config or self.default or ("default" if "default" in names or len(names) != 1 else names[0])
         if chosen not in names:
             given = f"no configuration {config!r}" if config else "several configurations"
-            raise DataError(f"{repo} has {given}: give config= one of {', '.join(names)}")
+            raise NoSplit(f"{repo} has {given}: give config= one of {', '.join(names)}")
         splits = self.configs[chosen]
         if split is not None:
             wanted = split if split in splits else ALIASES.get(split, split)
@@ -57,7 +65,7 @@ class Layout:
             wanted = next(iter(splits)) if len(splits) == 1 else next((s for s in PREFERRED if s in splits), "")
         if wanted not in splits:
             given = f"no split {split!r}" if split else "several splits"
-            raise DataError(f"{repo} has {given}: give hub/{repo}:SPLIT with one of {', '.join(splits)}")
+            raise NoSplit(f"{repo} has {given}: give hub/{repo}:SPLIT with one of {', '.join(splits)}", list(splits))
         return chosen, wanted
 
 
@@ -69,7 +77,10 @@ def layout_of(paths: Iterable[str], card: str = "") -> Layout:
     """
     found = sorted((path for path in paths if path.endswith(SUFFIX)), key=str.encode)
     entries = _configs_of(card)
-    configs = {name: splits for name, data in entries.items() if (splits := _by_patterns(data, found))}
+    try:
+        configs = {name: splits for name, data in entries.items() if (splits := _by_patterns(data, found))}
+    except ValueError:  # a pattern that is none; the usual names still tell the splits
+        configs = {}
     if configs:
         flagged = next(
             (name for name, data in entries.items() if data.get("default") is True and name in configs), None
@@ -80,6 +91,15 @@ def layout_of(paths: Iterable[str], card: str = "") -> Layout:
         config, split = _place(path)
         placed[config][split].append(path)
     return Layout({config: dict(splits) for config, splits in placed.items()})
+
+
+def says_split(path: str, split: str) -> bool:
+    """Whether a path's own words name the split; a path that names none counts as `train`.
+
+    >>> says_split("data/val-00000-of-00002.parquet", "validation"), says_split("other.parquet", "train")
+    (True, False)
+    """
+    return any(ALIASES.get(word.lower()) == split for word in re.split(r"[^A-Za-z]+", path))
 
 
 def missing_shards(paths: Iterable[str]) -> list[str]:
@@ -113,7 +133,8 @@ def _configs_of(card: str) -> dict[str, dict[str, Any]]:
 def _by_patterns(config: Mapping[str, Any], paths: Sequence[str]) -> dict[str, list[str]]:
     """The files of each split of a card's configuration.
 
-    Its `data_files` is a pattern, a list of them, or for each split its own; without it, `data_dir` holds all.
+    Its `data_files` is a pattern, a list of them, or for each split its own; without it, `data_dir` holds all. Raises
+    ValueError for a pattern that is none.
     """
     from fsspec.utils import glob_translate
 

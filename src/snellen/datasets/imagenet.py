@@ -7,12 +7,14 @@ from pathlib import Path
 
 from snellen.datasets.base import DataSet
 from snellen.datasets.folder import KeyedFolder
+from snellen.datasets.hub_layout import NoSplit, says_split
 from snellen.datasets.members import CORRUPTION_GROUPS, MADE_C, RELEASED_C, HubCopy, Member, member_of
-from snellen.datasets.names import canonical, fold
+from snellen.datasets.names import canonical, fold, named_after
 from snellen.datasets.objectnet import is_objectnet, open_objectnet
 from snellen.datasets.parquet import ParquetDataSet
 from snellen.datasets.parquet_columns import Columns
 from snellen.datasets.parquet_files import SUFFIX, ParquetSource
+from snellen.datasets.parquet_labels import in_file_order
 from snellen.datasets.spec import DataSpec
 from snellen.errors import DataError
 from snellen.labels import IMAGENET_1K, ClassSpace
@@ -29,6 +31,8 @@ from snellen.labels.imagenet import (
 
 # Where the validation images lie inside ImageNet's folder; the second is how Kaggle unpacks it.
 VALIDATION = ("val", "Data/CLS-LOC/val", "ILSVRC2012_img_val", "")
+# The members that hold validation images: those that are them or made from them, and those that chose from them.
+WITH_VALIDATION = (IMAGENET, RELEASED_C, "imagenet-hard", "imagenet-hard-4k")
 # The members whose logits are masked to classes of their own, as `subset_keys` calls them.
 SUBSETS = {"imagenet-a": "a", "imagenet-r": "r"}
 
@@ -54,25 +58,32 @@ def open_family(parsed: DataSpec) -> DataSet:
     if unknown:
         raise DataError(f"{name} has no option {unknown[0]!r} here: expected {' '.join(known) or 'none'}")
     if parsed.root is not None:
-        return _open_root(name, member, parsed.root)
-    if member.hub is None:
+        dataset = _open_root(name, member, parsed.root)
+    elif member.hub is not None:
+        dataset = _open_hub(name, member.hub, parsed.options.get("revision"))
+    else:
         raise DataError(
             f"{name} has no known Parquet copy on the Hub: get it from {member.source} ({member.download}) "
             "and give its folder as --root"
         )
-    return _open_hub(name, member.hub, parsed.options.get("revision"))
+    odd = next((item.id for item in dataset.items if validation_number(item.id) is not None), None)
+    if odd is not None and member.name not in WITH_VALIDATION:
+        raise DataError(f"{odd!r} is a validation image of ImageNet, not one of {name}: give the folder of {name}")
+    dataset.official = member.images
+    return dataset
 
 
 def find_released(name: str, root: Path) -> Path | None:
-    """The folder of a member's images in their released layout: in `root`, or in its folder under a usual name.
+    """The folder of a member's images in their released layout: in its folder in `root`, or in `root` itself.
 
-    For ObjectNet it is the folder that holds images and mappings.
+    For ObjectNet it is the folder that holds images and mappings. A root that is called like another member is not
+    taken for this one: many have the same layout.
     """
     inside, looks_right = _layout(name)
     for holder in _holders(root, member_of(name).folders):
         for place in inside:
             folder = holder / place
-            if folder.is_dir() and looks_right(folder):
+            if folder.is_dir() and looks_right(folder) and not (folder == root and _other(name, root)):
                 return folder
     return None
 
@@ -84,17 +95,18 @@ def _open_root(name: str, member: Member, root: Path) -> DataSet:
         return open_objectnet(folder, spec)
     if folder is not None:
         return _open_folder(name, folder, spec)
-    if member.hub is not None:
-        copy = _parquet_in(root, member)
-        if copy is not None:
-            return _open_copy(name, member.hub, copy, spec)
+    copy = _copy_in(root, member, member.hub) if member.hub is not None else None
+    if copy is not None and member.hub is not None:
+        return _as_parquet(name, member.hub, copy, spec, "")
     if member.name == RELEASED_C and find_released(IMAGENET, root) is not None:
         from snellen.datasets.corrupt import open_made
 
         made = open_made(name.replace(RELEASED_C, MADE_C), DataSpec(name, root))
         if REAL in made.label_sources:  # else these are no validation images, but those of some other set
             return made
-    raise DataError(f"no {name} in {str(root)!r}: expected there, or in {member.folders[0]}/, {member.download}")
+    other = _other(name, root)
+    where = f"by its name it is {other}; expected" if other else "expected there, or"
+    raise DataError(f"no {name} in {str(root)!r}: {where} in {member.folders[0]}/, {member.download}")
 
 
 def _open_folder(name: str, folder: Path, spec: str) -> DataSet:
@@ -127,10 +139,16 @@ def _layout(name: str) -> tuple[Sequence[str], Callable[[Path], bool]]:
 
 
 def _holders(root: Path, names: Sequence[str]) -> Iterator[Path]:
-    """`root`, then the folders in it that are called like one of the names."""
-    yield root
+    """The folders in `root` that are called like one of the names, then `root` itself."""
     wanted = {fold(name) for name in names}
     yield from (root / entry for entry in _entries(root) if fold(entry) in wanted)
+    yield root
+
+
+def _other(name: str, root: Path) -> str | None:
+    """The data set that a root is called like, if it is of another member than `name` is."""
+    called = named_after(root)
+    return called if called and member_of(called) is not member_of(name) else None
 
 
 def _entries(folder: Path) -> list[str]:
@@ -194,12 +212,29 @@ def _sources_for(ids: Iterator[str]) -> tuple[str, ...]:
     return SOURCES if any(validation_number(image_id) is not None for image_id in ids) else (IMAGENET,)
 
 
-def _parquet_in(root: Path, member: Member) -> Path | None:
-    """The local copy of a member's repository: `root` where it holds Parquet files, else its folder in `root`."""
+def _copy_in(root: Path, member: Member, hub: HubCopy) -> Sequence[ParquetSource] | None:
+    """The files of a local copy of a member's repository: in its folder in `root`, or in `root` itself.
+
+    A folder that is called like the member may name its only split anything; another must name the split that the
+    repository has, and not only hold files that could be it.
+    """
+    from snellen.datasets.hub import hub_split
+
     for holder in _holders(root, member.folders):
-        for place in (holder, holder / "data"):
-            if place.is_dir() and any(entry.endswith(SUFFIX) for entry in _entries(place)):
-                return holder
+        places = [place for place in (holder, holder / "data") if place.is_dir()]
+        if _other(member.name, holder) or not any(e.endswith(SUFFIX) for place in places for e in _entries(place)):
+            continue
+        own = fold(holder.name) in map(fold, member.folders)
+        try:
+            files = hub_split(hub.repository, hub.split, root=holder).files
+        except NoSplit as error:
+            if own and len(error.splits) != 1:
+                raise
+            if own:
+                return hub_split(hub.repository, error.splits[0], root=holder).files
+        else:
+            if own or all(says_split(file.name, hub.split) for file in files):
+                return files
     return None
 
 
@@ -211,20 +246,22 @@ def _open_hub(name: str, hub: HubCopy, revision: str | None) -> DataSet:
     return _as_parquet(name, hub, part.files, DataSpec(name, None, options).text, part.revision)
 
 
-def _open_copy(name: str, hub: HubCopy, copy: Path, spec: str) -> DataSet:
-    from snellen.datasets.hub import hub_split
-
-    return _as_parquet(name, hub, hub_split(hub.repository, root=copy).files, spec, "")
-
-
 def _as_parquet(name: str, hub: HubCopy, files: Sequence[ParquetSource], spec: str, revision: str) -> DataSet:
-    """A member from Parquet files in the layout of its copy on the Hub; they number classes in the order of wnids."""
+    """A member from Parquet files in the layout of its copy on the Hub.
+
+    They number the classes as their own names of them say, else in the order of wnids.
+    """
     subset = SUBSETS.get(name)
     keys = subset_keys(subset) if subset else IMAGENET_1K.keys
     names = [[key] for key in keys]
     kind = ValidationParquet if name == IMAGENET else ParquetDataSet
     classes = names if subset else None
     dataset = kind(files, spec, name, Columns(label=hub.label), names=names, classes=classes, revision=revision)
+    if dataset.class_names:
+        try:
+            dataset.names = [[key] for key in in_file_order(dataset.class_names, keys, IMAGENET_1K)]
+        except DataError as error:
+            raise DataError(f"the Parquet files of {spec!r} are not {name}: {error}") from error
     if name == IMAGENET:
         dataset.label_sources = _sources_for(item.id for item in dataset.items)
     return dataset

@@ -67,7 +67,7 @@ def _v2(variant: str, tar: str, about: str, aliases: tuple[str, ...]) -> Member:
         "MIT",
         "https://github.com/modestyachts/ImageNetV2",
         f"imagenetv2-{tar}.tar.gz: {folder}/<class number>/*.jpeg",
-        (folder, f"imagenetv2-{tar}", *(() if variant else ("imagenet-v2",))),
+        (folder, f"imagenetv2-{tar}", *((f"imagenetv2-{variant[1:]}-format-val",) if variant else ("imagenet-v2",))),
     )
 
 

@@ -3,6 +3,7 @@
 import difflib
 import os
 from fnmatch import fnmatch
+from pathlib import Path
 
 from snellen.datasets.members import CORRUPTIONS, MADE_C, MEMBERS, RELEASED_C, SEVERITIES
 from snellen.errors import DataError
@@ -39,6 +40,12 @@ def fold(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "")
 
 
+# What the folders of the members are called; of a set of corruptions also each of its own.
+_FOLDERS = {
+    fold(name.rpartition("/")[2]): member.name
+    for member in MEMBERS
+    for name in (member.name, *member.aliases, *member.folders)
+} | {fold(name.partition("/")[2]): name for name in GROUPS[RELEASED_C]}
 # What every spelling means; names of groups and of label sources mean themselves.
 _SPELLINGS = {fold(alias): member.name for member in MEMBERS for alias in member.aliases} | {
     fold(name): name for name in (*NAMES, *GROUPS, *_LABELS)
@@ -90,6 +97,15 @@ def canonical(name: str) -> str:
     if several:
         raise DataError(f"{name!r} means {len(several)} data sets; name one of them, for example {several[0]!r}")
     return "imagenet" if name in _LABELS else name
+
+
+def named_after(folder: Path) -> str | None:
+    """The data set that a folder is called like; None where it is called like none.
+
+    >>> named_after(Path("/data/imagenetv2-top-images-format-val")), named_after(Path("/data/x/Fog/3"))
+    ('imagenet-v2/top-images', 'imagenet-c/fog/3')
+    """
+    return _FOLDERS.get(fold(folder.name)) or _FOLDERS.get(fold(f"{folder.parent.name}/{folder.name}"))
 
 
 def label_source(name: str) -> str | None:

@@ -23,7 +23,7 @@ from snellen.datasets.parquet_files import (
     read_footers,
 )
 from snellen.datasets.parquet_labels import Word, label_set, meaning_of, words
-from snellen.datasets.spec import DataSpec, parse_data
+from snellen.datasets.spec import DataSpec, lasting
 from snellen.errors import DataError
 from snellen.labels import ClassSpace
 
@@ -43,11 +43,9 @@ def open_parquet(parsed: DataSpec) -> "ParquetDataSet":
         raise DataError(f"no Parquet file {text!r}: {error}") from error
     if not files:
         raise DataError(f"no Parquet file {text!r}: give a file, a folder that holds *.parquet, or a glob of them")
-    spec = DataSpec(f"parquet/{path}", None, parsed.options)
-    if not _opens_again(spec):
-        raise DataError(f"{str(path)!r}: a path may not hold ,WORD= here, which starts an option; link to it")
+    spec = DataSpec(f"parquet/{path}", None, parsed.options).text
     name = path.stem if path.is_file() else path.name if path.is_dir() else files[0].place.parent.name
-    return ParquetDataSet(files, spec.text, name, columns)
+    return ParquetDataSet(files, spec, name, columns)
 
 
 def _find(path: Path) -> tuple[Path, list[LocalFile]]:
@@ -56,23 +54,17 @@ def _find(path: Path) -> tuple[Path, list[LocalFile]]:
     Only folders are resolved: a file may be a link to a name that says nothing, as in the Hub's cache.
     """
     if path.is_dir():
-        return path.resolve(), local_files(path.resolve())
+        path = lasting(path)
+        return path, local_files(path)
     if path.is_file():
-        path = path.parent.resolve() / path.name
+        path = lasting(path.parent) / path.name
         return path, local_files(path)
     root = next(parent for parent in path.parents if parent.exists())
     pattern = path.relative_to(root)
-    root = root.resolve()
+    root = lasting(root)
     found = sorted(root.glob(str(pattern)), key=os.fsencode) if root.is_dir() else []
     shown = [place for place in found if place.is_file() and not is_hidden(place.relative_to(root))]
     return root / pattern, [local_file(place, root) for place in shown]
-
-
-def _opens_again(spec: DataSpec) -> bool:
-    try:
-        return parse_data(spec.text) == spec
-    except DataError:
-        return False
 
 
 class ParquetDataSet(ListedDataSet):
@@ -108,7 +100,7 @@ class ParquetDataSet(ListedDataSet):
         if not files:
             raise DataError(f"no Parquet file in {spec!r}")
         self.spec, self.name, self.revision, self.border = spec, name, revision, border
-        self.classes, self.label_sources, self._names = classes, label_sources, names
+        self.classes, self.label_sources, self.names = classes, label_sources, names
         self._files, self._footers = files, read_footers(files)
         self._columns = choose(columns or Columns(), self._footers[0].schema, repr(files[0].name))
         for file, footer in zip(files, self._footers, strict=True):
@@ -139,7 +131,7 @@ class ParquetDataSet(ListedDataSet):
         """The encoded bytes of image `index`; cheapest in order.
 
         Raises FileNotFoundError where the row holds none, PermissionError where its path leaves the data set, and
-        OSError where the file cannot be read (EIO: it is damaged, or did not come from the Hub).
+        OSError as `RowStream.value`.
         """
         if not 0 <= index < len(self.items):
             raise IndexError(f"image {index} of {len(self.items)}")
@@ -167,7 +159,7 @@ class ParquetDataSet(ListedDataSet):
         if self._columns.label is None:
             names = ", ".join(self._footers[0].schema.names)
             raise DataError(f"no label column found in {self.spec!r}: its columns are {names}; give label=COLUMN")
-        meaning = meaning_of(space, names=self._names, classes=self._class_names)
+        meaning = meaning_of(space, names=self.names, classes=self.class_names)
         labels, rows = self._labels, self._row_of
         try:
             return [label_set(labels[rows[image_id]], meaning) for image_id in ids]
@@ -188,9 +180,10 @@ class ParquetDataSet(ListedDataSet):
         return [words(value) for value in self._column(self._columns.label)]
 
     @cached_property
-    def _class_names(self) -> list[str] | None:
+    def class_names(self) -> list[str] | None:
         """The files' own class names; DataError where two files disagree, for their numbers mean different classes."""
-        assert self._columns.label is not None
+        if self._columns.label is None:
+            return None
         found = {tuple(class_names(footer.schema, self._columns.label) or ()) for footer in self._footers}
         if len(found) > 1:
             raise DataError(f"the files of {self.spec!r} name different classes; open them one by one")

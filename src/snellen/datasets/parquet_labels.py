@@ -1,6 +1,7 @@
 """What the values of a label column mean: from integers and words to label sets."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -90,6 +91,33 @@ def _ids_of_classes(classes: Sequence[str], space: ClassSpace) -> list[int | Non
     if len(classes) == len(space) and placed == known and 2 * placed > len(space):
         return list(range(len(space)))
     return found
+
+
+def in_file_order(classes: Sequence[str], keys: Sequence[str], space: ClassSpace) -> list[str]:
+    """The keys that the numbers 0, 1, … of a file stand for, which names its classes itself.
+
+    classes: the file's names. keys: the classes there should be, in the order that holds where the names tell none:
+        where they are plain numbers, or where most mean the class in their place and the others none or several.
+    space: where the names and the keys are looked up.
+
+    Raises DataError where a name means a class that is not among the keys, or none, or two names mean the same.
+
+    >>> from snellen.labels import IMAGENET_1K
+    >>> in_file_order(["goldfish", "tench, Tinca tinca"], ["n01440764", "n01443537"], IMAGENET_1K)
+    ['n01443537', 'n01440764']
+    """
+    if list(classes) == [str(k) for k in range(len(keys))]:
+        return list(keys)
+    ids = [_find(name, space) for name in classes]
+    counts = Counter(ids)
+    found = [None if i is None or counts[i] > 1 else space.keys[i] for i in ids]
+    placed = sum(key == own for key, own in zip(found, keys, strict=False))
+    if len(classes) == len(keys) and 2 * placed > len(keys) and placed + found.count(None) == len(keys):
+        return list(keys)
+    for k, (name, key) in enumerate(zip(classes, found, strict=True)):
+        if key is None or key not in keys:
+            raise DataError(f"the file's class {k} is {name!r}: expected the {len(keys)} classes, each by its name")
+    return [key for key in found if key is not None]
 
 
 def _find(name: str, space: ClassSpace) -> int | None:

@@ -1,5 +1,6 @@
 """`DATA` on the command line: what its text means, and the data set that it opens."""
 
+import difflib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,9 @@ from snellen.errors import DataError
 FORMS = (
     "`examples`, a folder DIR/<class>/<image>, a name of `snellen ls datasets`, hub/ORG/NAME[:SPLIT] or parquet/PATH"
 )
+
+# What starts an option.
+_OPTION = re.compile(r",(?=\w+=)")
 
 
 @dataclass(frozen=True)
@@ -27,9 +31,15 @@ class DataSpec:
 
     @property
     def text(self) -> str:
-        """The canonical spelling, which opens the same data set again."""
-        root = f"@{self.root}" if self.root else ""
-        return f"{self.name}{root}" + "".join(f",{key}={value}" for key, value in sorted(self.options.items()))
+        """The canonical spelling, which opens the same data set again.
+
+        Raises DataError where a path in it would be read as an option.
+        """
+        place = f"{self.name}@{self.root}" if self.root else self.name
+        if _OPTION.search(place):
+            path = str(self.root or self.name.partition("/")[2])
+            raise DataError(f"{path!r}: a path may not hold ,WORD= here, which starts an option; link to it")
+        return place + "".join(f",{key}={value}" for key, value in sorted(self.options.items()))
 
 
 def parse_data(text: str, root: str | Path | None = None) -> DataSpec:
@@ -38,7 +48,7 @@ def parse_data(text: str, root: str | Path | None = None) -> DataSpec:
     >>> parse_data("hub/someone/photos:test,label=class").options
     {'label': 'class'}
     """
-    head, *pairs = re.split(r",(?=\w+=)", text)
+    head, *pairs = _OPTION.split(text)
     options = dict(pair.split("=", 1) for pair in pairs)
     if head.startswith("parquet/"):  # a path, which may hold an @ and needs no root
         return DataSpec(head, None, options)
@@ -51,10 +61,17 @@ def _absolute(place: str | Path) -> Path:
     try:
         path = Path(place).expanduser()
         if path.is_dir():
-            return path.resolve()
+            return lasting(path)
     except (RuntimeError, OSError, ValueError) as error:
         raise DataError(f"no folder {str(place)!r}: {error}") from error
-    raise DataError(f"no folder {str(place)!r}; give the --root that holds the data set's files")
+    what = "is a file" if path.exists() else "is no folder"
+    raise DataError(f"{str(place)!r} {what}; give the folder that holds the data set's files as --root")
+
+
+def lasting(folder: Path) -> Path:
+    """A folder's path that means the same in any process: without links, unless only a link can be spelled."""
+    resolved = folder.resolve()
+    return folder.absolute() if _OPTION.search(str(resolved)) else resolved
 
 
 def open_dataset(spec: str | Path, root: str | Path | None = None) -> DataSet:
@@ -98,7 +115,7 @@ def expand_data(spec: str) -> list[str]:
 
 def parse_name(text: str) -> str:
     """The name in a spec, without root and options."""
-    return re.split(r"@|,(?=\w+=)", text, maxsplit=1)[0]
+    return re.split(rf"@|{_OPTION.pattern}", text, maxsplit=1)[0]
 
 
 def _folder(spec: str | Path) -> Path:
@@ -111,4 +128,12 @@ def _folder(spec: str | Path) -> Path:
         return path
     if exists:
         raise DataError(f"{str(spec)!r} is a file; give a folder DIR/<class>/<image>, or parquet/{spec}")
-    raise DataError(f"no data set {str(spec)!r}: give {FORMS}")
+    raise DataError(f"no data set {str(spec)!r}: {_nearest(str(spec))}give {FORMS}")
+
+
+def _nearest(name: str) -> str:
+    """The known name that is meant, where one is near."""
+    from snellen.datasets.names import NAMES
+
+    near = difflib.get_close_matches(name.lower(), ["examples", *NAMES], n=1, cutoff=0.7)
+    return f"did you mean {near[0]!r}? Or " if near else ""

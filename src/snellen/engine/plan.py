@@ -193,6 +193,7 @@ def _new_record(
             "spec": dataset.spec,
             "name": dataset.name,
             "images": len(dataset.items),
+            "official": dataset.official,
             "revision": dataset.revision,
             "label_sources": list(dataset.label_sources),
         },

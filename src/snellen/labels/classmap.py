@@ -1,6 +1,7 @@
 """Class maps: which ids of a model's head take part in a data set, and which of its classes each one is."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,7 +40,7 @@ class ClassMap:
     def of(name: str, classes: Sequence[Sequence[str]], space: ClassSpace) -> "ClassMap":
         """The map of classes given by their keys (WordNet ids, indices or names of `space`).
 
-        Raises DataError where the model's classes lack one of them.
+        Raises DataError where the model's classes lack one of them, and where two are the same class of the model.
         """
         found = [[space.find(word) for word in words] for words in classes]
         pairs = [(w, i) for words, ids in zip(classes, found, strict=True) for w, i in zip(words, ids, strict=True)]
@@ -48,6 +49,13 @@ class ClassMap:
             raise DataError(
                 f"{name} has classes that this model's head lacks ({len(lacking)}, for example {lacking[0]!r}): "
                 f"its {len(space)} classes are {space.name}; use a model of the classes of {name}"
+            )
+        counts = Counter(i for _, i in pairs)
+        twice = next((word for word, i in pairs if counts[i] > 1), None)
+        if twice is not None:
+            raise DataError(
+                f"{name} gives the model's class {twice!r} {counts[space.find(twice)]} times: expected once, in one of "
+                "its classes; fetch what lists its classes again"
             )
         return ClassMap(name, tuple(tuple(i for i in ids if i is not None) for ids in found), len(space))
 

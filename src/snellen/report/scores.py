@@ -16,7 +16,7 @@ from snellen.score import Scores
 def score_rows(score: Score) -> list[tuple[str, float, float, float, float, int | None]]:
     """What is measured, its value, standard error, low and high end of its 95 % interval, and n.
 
-    The calibration error has neither error nor interval; n of the per-class mean are the classes.
+    The calibration error has neither error nor interval.
     """
 
     def row(what: str, value: Share) -> tuple[str, float, float, float, float, int | None]:
@@ -25,7 +25,8 @@ def score_rows(score: Score) -> list[tuple[str, float, float, float, float, int 
     nan, mean = float("nan"), score.per_class
     rows = [row("top-1", score.top1)]
     rows += [row("top-5", score.top5)] if score.top5 else []
-    rows.append(("mean per class", mean.value, mean.stderr, mean.low, mean.high, mean.classes))
+    images = score.top1.n
+    rows.append((f"mean over {mean.classes} classes", mean.value, mean.stderr, mean.low, mean.high, images))
     if score.calibration:
         bins = len(score.calibration.bins)
         rows.append((f"calibration error ({bins} bins)", score.calibration.ece, nan, nan, nan, score.calibration.n))
@@ -67,4 +68,7 @@ def print_comparison(rows: Sequence[Comparison], expected: Expected, console: Co
             *map(escape, (row.model, row.data, row.labels, row.metric)), *numbers, "–" if row.n is None else str(row.n)
         )
     console.print(table)
+    left = len(expected.numbers) - len(rows)
+    if left > 0:
+        console.print(f"{left} more numbers of the file are of models, data sets or measures that were not run.")
     console.print(f"Published: {expected.source}", markup=False, highlight=False, soft_wrap=True)

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from snellen.datasets.spec import parse_name
 from snellen.errors import UsageError
 from snellen.labels import IMAGENET_1K, ClassMap, ClassSpace, correct_by_labels
 from snellen.store.labels import find_labels, read_labels
@@ -54,6 +55,12 @@ class Run:
     def data(self) -> str:
         """The data set's spec."""
         return str(self.record["data"]["spec"])
+
+    @property
+    def data_name(self) -> str:
+        """What tells its data set from others: the name of a named set, else the whole spec (a folder's path, say)."""
+        name = str(self.record["data"]["name"])
+        return name if parse_name(self.data) == name else self.data
 
     @property
     def label_sources(self) -> tuple[str, ...]:
@@ -138,7 +145,8 @@ class Run:
             with columns `image_id` and `labels` (classes joined by spaces or by `|`).
         Raises DataError for an image without a row or a class that the class space does not have.
         """
-        return read_labels(find_labels(self.path, source), self.image_ids, self.class_space)
+        kept = None if source == self.label_sources[0] else source
+        return read_labels(find_labels(self.path, kept), self.image_ids, self.class_space)
 
     def scored(self, labels: str | Path | None = None) -> NDArray[np.intp]:
         """The rows of `answers` that have a label, which are the rows of `correct`: int `[scored images]`."""
@@ -213,6 +221,11 @@ def read_run_json(path: Path) -> dict[str, Any]:
         whole = {"spec", "precision"} <= record["model"].keys() and {"space", "keys"} <= card.keys()
         whole &= bounds[0] == 0 and all(isinstance(b, int) for b in bounds) and bounds == sorted(set(bounds))
         whole &= {"fingerprint", "fingerprint_parts", "data", "batch_size", "sessions"} <= record.keys()
+        whole &= all(isinstance(record["data"][key], str) for key in ("spec", "name"))
+        whole &= all(isinstance(source, str) for source in record["data"].get("label_sources", ("own",)))
+        if record.get("classes"):
+            outputs = len(IMAGENET_1K) if card["space"] == IMAGENET_1K.name else len(card["keys"])
+            whole &= record["classes"]["outputs"] == outputs and ClassMap.from_json(record["classes"]) is not None
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):
         whole = False
     if not whole:
