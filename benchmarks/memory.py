@@ -38,8 +38,8 @@ def main():
     model, rows = options.model or common.mobilenet(options.checkpoint), []
     base = [sys.executable, "-m", "snellen.cli", "study"]
 
-    def measure(data: Path) -> float:
-        flags = ["-m", model, "--precision", options.precision, "--workers", "2", "-q"]
+    def measure(data: Path, *more: str) -> float:
+        flags = ["-m", model, "--precision", options.precision, "--workers", "2", "-q", *more]
         return common.fresh(lambda out: peak([*base, str(data), *flags, "-o", str(out)]))
 
     def repeated(folder: Path) -> float:
@@ -47,8 +47,10 @@ def main():
         rows.append([len(list(data.glob("*/*"))), f"{measure(data):.0f}"])
         return 0.0
 
+    measure(options.data, "--limit", "1")  # preparing the model, which imports torch, is done once and not measured
     rows.append([len(list(options.data.glob("*/*"))), f"{measure(options.data):.0f}"])
-    common.fresh(repeated)
+    if options.copies > 1:
+        common.fresh(repeated)
     common.show(f"Peak memory, {model.split('@')[0]}, 2 workers, {options.precision}", ("images", "MB"), rows)
 
 
