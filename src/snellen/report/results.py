@@ -91,7 +91,8 @@ def write_results(out: Path, results: Sequence[Result]) -> Path:
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(sorted(rows.values(), key=_order))
+        ordered: list[dict[str, str]] = sorted(rows.values(), key=_order)
+        writer.writerows(ordered)
         write_atomic(path, text.getvalue().encode())
     return path
 
