@@ -324,9 +324,9 @@ def test_without_a_root_and_a_copy_on_the_hub(name, where):
 
 
 def test_a_root_that_is_no_folder(tmp_path):
-    with pytest.raises(DataError, match=r"no folder '.*nowhere'"):
+    with pytest.raises(DataError, match=r"nowhere' is no folder"):
         open_dataset("imagenet-a", tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"no folder '.*nowhere'"):
+    with pytest.raises(DataError, match=r"nowhere' is no folder"):
         open_dataset(f"imagenet-a@{tmp_path}/nowhere")
 
 

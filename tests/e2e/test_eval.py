@@ -187,7 +187,7 @@ WRONG = [
     (["examples", "-m", "timm/resnet5O"], "did you mean"),
     (["examples", "-m", "resnet50"], "is not understood"),
     (["imagenet-x", "-m", LITE], "nearest"),
-    (["imagenet-a", "-m", LITE, "--root", "/nowhere"], "no folder '/nowhere'"),
+    (["imagenet-a", "-m", LITE, "--root", "/nowhere"], "'/nowhere' is no folder"),
     (["parquet/{parquet},label=klass", "-m", LITE], "klass"),
     (["examples", "-m", LITE, "--labels", "nowhere.csv"], "no file of labels"),
     (["examples", "-m", LITE, "--labels", "real"], "no labels 'real'"),
