@@ -29,8 +29,10 @@ def location_figure(summary: Summary) -> Figure:
         figure = Figure(figsize=(4.4, 3.9), layout="constrained")
         axes = figure.add_subplot()
         values = [[100 * cell.value for cell in line] for line in summary.locations]
-        image = axes.imshow(values, cmap="cividis")
-        middle = (min(map(min, values)) + max(map(max, values))) / 2
+        low, high = min(map(min, values)), max(map(max, values))
+        # Equal cells would get a scale of their own, above 100.
+        image = axes.imshow(values, cmap="cividis", vmin=low if low < high else max(0.0, low - 1), vmax=high)
+        middle = (low + high) / 2
         for row, line in enumerate(summary.locations):
             for col, cell in enumerate(line):
                 text = f"{values[row][col]:.2f}\n[{100 * cell.low:.1f}, {100 * cell.high:.1f}]"
