@@ -79,16 +79,7 @@ def subset_keys(name: str) -> tuple[str, ...]:
 
 def ids_of_keys(rows: Iterable[Sequence[str]], space: ClassSpace) -> list[list[int]]:
     """The ids in `space` of each row of keys, ascending; DataError for a key that `space` does not have."""
-    known: dict[str, int] = {}
-
-    def find(key: str) -> int:
-        if key not in known:
-            found = space.find(key)
-            if found is None:
-                raise space.unknown(key)
-            known[key] = found
-        return known[key]
-
+    find = space.finder()
     return [sorted(find(key) for key in row) for row in rows]
 
 

@@ -3,8 +3,9 @@
 import difflib
 import hashlib
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 
 from snellen.errors import DataError
@@ -83,6 +84,22 @@ class ClassSpace:
         if word.isascii() and word.isdecimal() and int(word) < len(self):
             return int(word)
         return None
+
+    def finder(self) -> Callable[[str], int]:
+        """`find` for many words, each looked up once; it raises DataError, with the nearest, for one that is unknown.
+
+        >>> IMAGENET_1K.finder()("goldfish")
+        1
+        """
+
+        @cache
+        def find(word: str) -> int:
+            found = self.find(word)
+            if found is None:
+                raise self.unknown(word)
+            return found
+
+        return find
 
     def unknown(self, word: str) -> DataError:
         """The error for a word that `find` does not know; it names the nearest class."""

@@ -56,20 +56,11 @@ def read_labels(path: Path, ids: Sequence[str], space: ClassSpace) -> list[list[
         raise DataError(f"labels cannot be read from {str(path)!r}: {error}") from error
     if not rows or not {"image_id", "labels"} <= rows[0].keys():
         raise DataError(f"{str(path)!r} is no label source: expected a CSV with columns image_id and labels")
-    known: dict[str, int] = {}
-
-    def find(word: str) -> int:
-        if word not in known:
-            found = space.find(word)
-            if found is None:
-                raise space.unknown(word)
-            known[word] = found
-        return known[word]
-
     split = "|" if any("|" in (row["labels"] or "") for row in rows) else None
     by_id = {row["image_id"]: row["labels"] or "" for row in rows}
     missing = next((i for i in ids if i not in by_id), None)
     if missing is not None:
         raise DataError(f"{str(path)!r} has no row for image {missing!r}")
     words = ((by_id[i].split(split) if split or space is IMAGENET_1K else [by_id[i]]) for i in ids)
+    find = space.finder()
     return [[find(word) for word in row if word.strip()] for row in words]

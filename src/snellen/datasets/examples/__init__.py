@@ -36,11 +36,5 @@ class ExamplesDataSet(ListedDataSet):
 
     def label_sets(self, ids: Sequence[str], space: ClassSpace, source: str | None = None) -> list[list[int]]:
         """The classes of `labels.csv`."""
-
-        def find(word: str) -> int:
-            label = space.find(word)
-            if label is None:
-                raise space.unknown(word)
-            return label
-
+        find = space.finder()
         return [sorted(find(word) for word in self._labels[image_id]) for image_id in ids]
