@@ -31,8 +31,9 @@ def location_figure(summary: Summary) -> Figure:
         values = [[100 * cell.value for cell in line] for line in summary.locations]
         low, high = min(map(min, values)), max(map(max, values))
         # Equal cells would get a scale of their own, above 100.
-        image = axes.imshow(values, cmap="cividis", vmin=low if low < high else max(0.0, low - 1), vmax=high)
-        middle = (low + high) / 2
+        bottom = low if low < high else low - 1
+        image = axes.imshow(values, cmap="cividis", vmin=bottom, vmax=high)
+        middle = (bottom + high) / 2
         for row, line in enumerate(summary.locations):
             for col, cell in enumerate(line):
                 text = f"{values[row][col]:.2f}\n[{100 * cell.low:.1f}, {100 * cell.high:.1f}]"
