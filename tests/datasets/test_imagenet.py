@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from snellen.datasets import hub, open_dataset
-from snellen.datasets.parquet_files import local_files
+from snellen.datasets import open_dataset
+from snellen.datasets.hub import dataset as hub
+from snellen.datasets.parquet.files import local_files
 from snellen.errors import DataError
 from snellen.labels import IMAGENET_1K, ClassMap, ClassSpace, correct_by_labels
 

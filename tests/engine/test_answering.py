@@ -16,9 +16,9 @@ from PIL import Image
 from vlm_stub import Reply, VlmStub, error, fault
 
 from snellen.analysis.unanswered import unmatched
-from snellen.classifiers import chat
-from snellen.classifiers.prepare_vlm import prepare_vlm
 from snellen.classifiers.spec import parse_spec
+from snellen.classifiers.vlm import chat
+from snellen.classifiers.vlm.prepare import prepare_vlm
 from snellen.datasets import open_dataset
 from snellen.engine.answering import run_answering
 from snellen.engine.worker import Task
@@ -162,8 +162,8 @@ def test_the_cache_serves_another_run_and_gives_the_same_rows(folder, tmp_path):
 
 CHILD = """
 import sys, json
-from snellen.classifiers import chat
-from snellen.classifiers.prepare_vlm import prepare_vlm
+from snellen.classifiers.vlm import chat
+from snellen.classifiers.vlm.prepare import prepare_vlm
 from snellen.classifiers.spec import parse_spec
 from snellen.engine.answering import run_answering
 from snellen.engine.worker import Task

@@ -161,7 +161,7 @@ def _prepare(
 
 
 def _generative(spec: ModelSpec, own: bool) -> Prepared:
-    from snellen.classifiers.prepare_vlm import prepare_vlm
+    from snellen.classifiers.vlm.prepare import prepare_vlm
 
     if not own:
         raise ModelError(

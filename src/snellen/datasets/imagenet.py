@@ -7,14 +7,14 @@ from pathlib import Path
 
 from snellen.datasets.base import DataSet
 from snellen.datasets.folder import KeyedFolder
-from snellen.datasets.hub_layout import NoSplit, says_split
+from snellen.datasets.hub.layout import NoSplit, says_split
 from snellen.datasets.members import CORRUPTION_GROUPS, MADE_C, RELEASED_C, HubCopy, Member, member_of
 from snellen.datasets.names import canonical, fold, named_after
 from snellen.datasets.objectnet import is_objectnet, open_objectnet
-from snellen.datasets.parquet import ParquetDataSet
-from snellen.datasets.parquet_columns import Columns
-from snellen.datasets.parquet_files import SUFFIX, ParquetSource
-from snellen.datasets.parquet_labels import in_file_order
+from snellen.datasets.parquet.columns import Columns
+from snellen.datasets.parquet.dataset import ParquetDataSet
+from snellen.datasets.parquet.files import SUFFIX, ParquetSource
+from snellen.datasets.parquet.labels import in_file_order
 from snellen.datasets.spec import DataSpec
 from snellen.errors import DataError
 from snellen.labels import IMAGENET_1K, ClassSpace
@@ -218,7 +218,7 @@ def _copy_in(root: Path, member: Member, hub: HubCopy) -> Sequence[ParquetSource
     A folder that is called like the member may name its only split anything; another must name the split that the
     repository has, and not only hold files that could be it.
     """
-    from snellen.datasets.hub import hub_split
+    from snellen.datasets.hub.dataset import hub_split
 
     for holder in _holders(root, member.folders):
         places = [place for place in (holder, holder / "data") if place.is_dir()]
@@ -239,7 +239,7 @@ def _copy_in(root: Path, member: Member, hub: HubCopy) -> Sequence[ParquetSource
 
 
 def _open_hub(name: str, hub: HubCopy, revision: str | None) -> DataSet:
-    from snellen.datasets.hub import hub_split
+    from snellen.datasets.hub.dataset import hub_split
 
     part = hub_split(hub.repository, hub.split, revision=revision)
     options = {"revision": part.revision} if part.revision else {}

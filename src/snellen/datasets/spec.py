@@ -81,10 +81,10 @@ def open_dataset(spec: str | Path, root: str | Path | None = None) -> DataSet:
     """
     from snellen.datasets.examples import ExamplesDataSet
     from snellen.datasets.folder import FolderDataSet
-    from snellen.datasets.hub import open_hub
+    from snellen.datasets.hub.dataset import open_hub
     from snellen.datasets.imagenet import open_family
     from snellen.datasets.names import is_family
-    from snellen.datasets.parquet import open_parquet
+    from snellen.datasets.parquet.dataset import open_parquet
 
     if str(spec) == "examples":
         return ExamplesDataSet()

@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from snellen.atomic import writing
 from snellen.classifiers import Prepared
-from snellen.classifiers.prepare_vlm import PreparedVlm
-from snellen.classifiers.vlm import Answer
+from snellen.classifiers.vlm.classifier import Answer
+from snellen.classifiers.vlm.prepare import PreparedVlm
 from snellen.datasets import open_dataset
 from snellen.engine.samples import read_image, sample_row
 from snellen.engine.worker import Progress, Task

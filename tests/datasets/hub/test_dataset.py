@@ -16,7 +16,7 @@ from hub_stub import serving
 from seen import seen
 
 from snellen.datasets import open_dataset
-from snellen.datasets.hub_layout import Layout, layout_of, missing_shards
+from snellen.datasets.hub.layout import Layout, layout_of, missing_shards
 from snellen.engine.samples import OF_ONE_FILE
 from snellen.errors import DataError
 

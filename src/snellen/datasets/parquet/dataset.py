@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from snellen.datasets.base import OWN_LABELS, Item, ListedDataSet
-from snellen.datasets.parquet_columns import Columns, choose, class_names, values
-from snellen.datasets.parquet_files import (
+from snellen.datasets.parquet.columns import Columns, choose, class_names, values
+from snellen.datasets.parquet.files import (
     LocalFile,
     ParquetSource,
     RowStream,
@@ -22,7 +22,7 @@ from snellen.datasets.parquet_files import (
     read_columns,
     read_footers,
 )
-from snellen.datasets.parquet_labels import Word, label_set, meaning_of, words
+from snellen.datasets.parquet.labels import Word, label_set, meaning_of, words
 from snellen.datasets.spec import DataSpec, lasting
 from snellen.errors import DataError
 from snellen.labels import ClassSpace
@@ -78,7 +78,7 @@ class ParquetDataSet(ListedDataSet):
     classes, revision, border, label_sources: see `DataSet`.
 
     An image's id is its id column's value, else the path inside its struct where that is unique, else FILE:ROW. Labels:
-    see `parquet_labels.meaning_of`. The fingerprint covers the names, sizes and footers of the files and the columns of
+    see `labels.meaning_of`. The fingerprint covers the names, sizes and footers of the files and the columns of
     images and ids; it does not depend on where the files lie.
 
     Raises DataError where a file is damaged or lacks a column, or there is no image.

@@ -18,10 +18,10 @@ import pytest
 from hard_rows import ORIGINS, SCHEMA, hard_rows, write_rows
 
 from snellen.datasets import open_dataset
-from snellen.datasets.parquet import ParquetDataSet
-from snellen.datasets.parquet_columns import Columns
-from snellen.datasets.parquet_files import DAMAGED, local_files
-from snellen.datasets.parquet_labels import in_file_order
+from snellen.datasets.parquet.columns import Columns
+from snellen.datasets.parquet.dataset import ParquetDataSet
+from snellen.datasets.parquet.files import DAMAGED, local_files
+from snellen.datasets.parquet.labels import in_file_order
 from snellen.engine.samples import OF_ONE_FILE, read_image, sample_row
 from snellen.errors import DataError, Stopped
 from snellen.labels import IMAGENET_1K, ClassSpace
@@ -489,7 +489,7 @@ def test_reading_in_any_order(large):
 PEAK = """
 import sys
 import pyarrow
-from snellen.datasets.parquet_files import RowStream, local_files, read_footers
+from snellen.datasets.parquet.files import RowStream, local_files, read_footers
 from pathlib import Path
 
 files = local_files(Path(sys.argv[1]))

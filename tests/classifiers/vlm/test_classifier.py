@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 from vlm_stub import Reply, VlmStub, error, fault
 
-from snellen.classifiers import answer_cache, chat
-from snellen.classifiers.answer_cache import AnswerCache
-from snellen.classifiers.chat import retry_after
-from snellen.classifiers.picture import picture
-from snellen.classifiers.prepare_vlm import prepare_vlm
 from snellen.classifiers.spec import parse_spec
+from snellen.classifiers.vlm import answer_cache, chat
+from snellen.classifiers.vlm.answer_cache import AnswerCache
+from snellen.classifiers.vlm.chat import retry_after
+from snellen.classifiers.vlm.picture import picture
+from snellen.classifiers.vlm.prepare import prepare_vlm
 from snellen.engine.plan import fingerprint, run_directory
 from snellen.errors import ModelError, Stopped
 from snellen.labels import IMAGENET_1K, ClassMap, ClassSpace

@@ -15,10 +15,10 @@ from weakref import WeakValueDictionary
 
 import httpx2
 
-from snellen.classifiers.answer_cache import AnswerCache, Call
-from snellen.classifiers.chat import Refused, Server, Unanswered
-from snellen.classifiers.matcher import NONE, Match
-from snellen.classifiers.picture import Picture, picture
+from snellen.classifiers.vlm.answer_cache import AnswerCache, Call
+from snellen.classifiers.vlm.chat import Refused, Server, Unanswered
+from snellen.classifiers.vlm.matcher import NONE, Match
+from snellen.classifiers.vlm.picture import Picture, picture
 from snellen.errors import SnellenError, Stopped
 from snellen.zoom.render import UnreadableImage
 

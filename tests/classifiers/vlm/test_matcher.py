@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snellen.classifiers.matcher import fold, matcher, shown_names
+from snellen.classifiers.vlm.matcher import fold, matcher, shown_names
 from snellen.errors import ModelError
 from snellen.labels import IMAGENET_1K, ClassSpace
 

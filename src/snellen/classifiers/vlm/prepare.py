@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from snellen.classifiers.answer_cache import Call
 from snellen.classifiers.base import Classifier, ModelCard, OwnTransform
-from snellen.classifiers.chat import Server, check_url
 from snellen.classifiers.loaded import given_space, lines_of
-from snellen.classifiers.matcher import RULE as MATCHING_RULE
-from snellen.classifiers.matcher import matcher, shown_names
-from snellen.classifiers.picture import RULE as PICTURE_RULE
 from snellen.classifiers.prepare import Prepared
 from snellen.classifiers.prompts import read_prompts
 from snellen.classifiers.spec import ModelSpec
-from snellen.classifiers.vlm import VlmClassifier
+from snellen.classifiers.vlm.answer_cache import Call
+from snellen.classifiers.vlm.chat import Server, check_url
+from snellen.classifiers.vlm.classifier import VlmClassifier
+from snellen.classifiers.vlm.matcher import RULE as MATCHING_RULE
+from snellen.classifiers.vlm.matcher import matcher, shown_names
+from snellen.classifiers.vlm.picture import RULE as PICTURE_RULE
 from snellen.errors import ModelError
 from snellen.labels import IMAGENET_1K, ClassMap, ClassSpace
 

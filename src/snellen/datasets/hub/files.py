@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from snellen.atomic import FULL, write_atomic
-from snellen.datasets.parquet_files import Footer, LocalFile, damage, first_line, parse_footer, read_end
+from snellen.datasets.parquet.files import Footer, LocalFile, damage, first_line, parse_footer, read_end
 from snellen.errors import DataError
 
 COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -5,11 +5,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from snellen.datasets.hub_files import CARD, HubFile, Listing, NoRevision, list_repository
-from snellen.datasets.hub_layout import layout_of, missing_shards
-from snellen.datasets.parquet import ParquetDataSet
-from snellen.datasets.parquet_columns import Columns
-from snellen.datasets.parquet_files import ParquetSource, local_files
+from snellen.datasets.hub.files import CARD, HubFile, Listing, NoRevision, list_repository
+from snellen.datasets.hub.layout import layout_of, missing_shards
+from snellen.datasets.parquet.columns import Columns
+from snellen.datasets.parquet.dataset import ParquetDataSet
+from snellen.datasets.parquet.files import ParquetSource, local_files
 from snellen.datasets.spec import DataSpec
 from snellen.errors import DataError
 
