@@ -1,0 +1,73 @@
+"""The command line: one thin function a command; what is heavy is imported inside."""
+
+import importlib.metadata
+import io
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from snellen.cli.evaluate import evaluate
+from snellen.cli.ls import ls
+from snellen.cli.report import report
+from snellen.cli.score import score
+from snellen.cli.study import study
+from snellen.errors import SnellenError, UsageError
+
+app = typer.Typer(
+    name="snellen",
+    help="An eye test for image classifiers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(importlib.metadata.version("snellen"))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """An eye test for image classifiers."""
+
+
+app.command()(study)
+app.command(name="eval")(evaluate)
+app.command()(score)
+app.command()(report)
+app.command()(ls)
+
+
+def main() -> None:
+    """Run a command; an error costs the user one line and the exit code it stands for."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name need not be text
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except SnellenError as error:
+        text = " ".join(str(error).split("\n")) if isinstance(error, UsageError) else str(error)
+        print(f"snellen: {text}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except typer.TyperException as error:
+        if len(sys.argv) < 2:  # the help is what such a call is shown
+            print(error.format_message(), file=sys.stderr)
+        else:
+            command = " ".join(["snellen", *(name for name in sys.argv[1:2] if name.isalpha())])
+            print(f"snellen: {error.format_message()}; `{command} --help` says what there is", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # the reader of our output has gone: `snellen … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        print("snellen: interrupted; run the same command again to resume", file=sys.stderr)
+        sys.exit(3)
