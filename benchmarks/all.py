@@ -10,7 +10,8 @@ SCRIPTS = ("exact", "precision", "speed", "evaluate", "overhead", "memory")
 def main():
     for name in SCRIPTS:
         subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py")), *sys.argv[1:]], check=True)
-    subprocess.run([sys.executable, str(Path(__file__).with_name("score.py"))], check=True)
+    for name in ("score", "analysis"):
+        subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py"))], check=True)
 
 
 if __name__ == "__main__":

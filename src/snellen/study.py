@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,11 @@ from snellen.atomic import write_atomic, writing
 from snellen.classifiers import Prepared, prepare
 from snellen.datasets import DataSet, open_dataset
 from snellen.engine.local import interruptible, job_of, run_local, worker_count
-from snellen.engine.plan import open_plan, session_record
+from snellen.engine.plan import Work, open_plan, session_record
 from snellen.engine.progress import Reporter, silent
 from snellen.errors import DataError, UsageError
 from snellen.labels import ClassMap, ClassSpace
-from snellen.store import Run, load_run
+from snellen.store import Run
 from snellen.store.labels import encode_labels, labels_file, read_labels
 from snellen.zoom import Grid, paper_grid
 
@@ -99,11 +100,13 @@ def show(
     batch_size: int | None = None,
     workers: int | None = None,
     keep_probs: bool = False,
+    work: Work | None = None,
     report: Reporter = silent,
 ) -> Run:
     """Show a data set's images to a prepared model at every view of a grid, and keep what it answered under `out`.
 
     labels: sources that the run will be scored by; DataError where one is none, before anything is shown.
+    work: what workers do with an image, where that is not to answer every view by itself.
     """
     if limit is not None and limit < 1:
         raise UsageError(f"limit={limit}: expected at least 1 image")
@@ -115,7 +118,7 @@ def show(
         check_labels(dataset, space, source, limit)
     workers = worker_count(workers, prepared.device)
     opened = open_plan(
-        dataset, prepared, grid, out, limit=limit, workers=workers, classes=classes, keep_probs=keep_probs
+        dataset, prepared, grid, out, limit=limit, workers=workers, classes=classes, keep_probs=keep_probs, work=work
     )
     with opened as plan:
         for note in prepared.card.notes:
@@ -126,13 +129,14 @@ def show(
             tasks = plan.tasks()
         if tasks:
             job = job_of(plan.path, dataset.spec, plan.record["fingerprint_parts"]["images"], grid, classes, keep_probs)
+            job |= asdict(work) if work else {}
             ready = prepared.with_batch(batch_size or plan.record["batch_size"])
             images = sum(task.stop - task.start for task in tasks)
-            with interruptible(), report.bar(images, len(grid), of=plan.limit) as progress:
+            with interruptible(), report.bar(images, work.cost if work else len(grid), of=plan.limit) as progress:
                 run_local(job, ready, tasks, workers, progress.advance)
             with writing(plan.path):
                 plan.finish(session_record(started, tasks, progress.views, workers))
-    return load_run(plan.path)
+    return Run(plan.path, plan.record)
 
 
 def label_files(dataset: DataSet, space: ClassSpace) -> dict[str, bytes]:

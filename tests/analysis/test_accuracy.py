@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.stats import binomtest
+from statsmodels.stats.proportion import proportion_confint
 
-from snellen.analysis.accuracy import best_zoom, per_zoom, random_baseline, share, upper_bound
+from snellen.analysis.accuracy import best_zoom, oracle_curve, per_zoom, random_baseline, share, shares, upper_bound
+from snellen.analysis.cover import greedy_cover
 
 matrices = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=8))
 
@@ -49,6 +51,40 @@ def test_upper_bound_is_any_of_the_zooms(correct, data):
     assert upper_bound(correct).hits == sum(any(row) for row in correct) >= some.hits
     more = [*zooms, data.draw(st.integers(0, correct.shape[1] - 1))]
     assert upper_bound(correct, np.array(more, np.intp)).hits >= some.hits
+
+
+@given(st.integers(0, 40), st.data())
+def test_shares_are_those_of_each_count(n, data):
+    counts = data.draw(st.lists(st.integers(0, n), max_size=5))
+    found = shares(counts, n)
+    assert [repr(one) for one in found] == [repr(share(np.arange(n) < count)) for count in counts]
+    for one in found:
+        if n:
+            low, high = proportion_confint(one.hits, n, method="wilson")
+            assert (one.low, one.high) == pytest.approx((low, high), abs=1e-9)
+
+
+@given(matrices, st.data())
+def test_oracle_curve_is_the_upper_bound_of_the_first_zooms(correct, data):
+    zooms = range(correct.shape[1])
+    order = np.array(data.draw(st.lists(st.sampled_from(zooms), unique=True)), np.intp)
+    curve = oracle_curve(correct, order)
+    assert curve == [upper_bound(correct, order[: k + 1]) for k in zooms]
+    hits = [bound.hits for bound in curve]
+    assert hits == sorted(hits)
+    rows = data.draw(st.permutations(range(len(correct))))
+    assert oracle_curve(correct[rows], order) == curve
+    places = np.array(data.draw(st.permutations(zooms)))
+    assert oracle_curve(correct[:, places], np.argsort(places)[order]) == curve
+
+
+@given(matrices)
+def test_the_greedy_curve_lies_between_the_best_zoom_and_the_upper_bound(correct):
+    curve = oracle_curve(correct, greedy_cover(correct))
+    assert curve[0].hits == correct.sum(axis=0).max()
+    assert curve[-1] == upper_bound(correct)
+    gains = np.diff([0, *(bound.hits for bound in curve)])
+    assert (np.diff(gains) <= 0).all(), "each zoom adds at most what the one before did"
 
 
 @given(matrices)

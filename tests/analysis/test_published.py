@@ -10,12 +10,13 @@ import pytest
 from rich.console import Console
 
 from snellen.analysis.expected import Comparison, Measured, compare, measured, read_expected
-from snellen.analysis.published import dataset_key, lookup, same_model
+from snellen.analysis.published import dataset_key, lookup, published_origins, same_model
 from snellen.classifiers.spec import parse_spec
 from snellen.errors import UsageError
 from snellen.report.scores import print_comparison
 
-PAPER = Path(__file__).resolve().parents[3] / "shared" / "reference" / "paper_numbers.json"
+REPOSITORY = Path(__file__).resolve().parents[2]
+PAPER = REPOSITORY.parent / "shared" / "reference" / "paper_numbers.json"
 RESNET = "torchvision/resnet50:IMAGENET1K_V1"
 CLIP = "open_clip/ViT-L-14,openai"
 
@@ -129,7 +130,8 @@ def test_the_file_is_whole():
     for row in rows():
         key = (row["dataset"], row["labels"])
         assert dataset_key(*key) == key
-        assert 0 <= float(row["value"]) <= 100
+        counts = row["metric"].startswith("origins.") or row["metric"].endswith("greedy_cover")
+        assert 0 <= float(row["value"]) <= (50_000 if counts else 100)
         assert row["source"]
         for model in row["models"].split(" "):
             if model != "*" and "@" not in model:
@@ -160,15 +162,45 @@ def test_the_papers_numbers_are_the_papers():
     if not PAPER.is_file():
         pytest.skip("the published numbers are not here")
     paper = json.loads(PAPER.read_text())
-    values = {
-        round(float(v), 2) for v in _numbers([paper[k] for k in ("table1", "tta_table5", "imagenet_hard_accuracy")])
-    }
+    values = {round(float(v), 2) for v in _numbers({k: v for k, v in paper.items() if k[0] != "_"})}
     of_the_paper = [row for row in rows() if "2304.05538" in row["source"] and "openclip_results" not in row["source"]]
     assert {float(row["value"]) for row in of_the_paper} <= values
     table = [row for row in of_the_paper if row["source"].endswith("Table 1")]
     assert len(table) == len(list(_numbers(paper["table1"])))
+    for block, words in (
+        ("disentangling", "disentangling.ipynb"),
+        ("per_crop_location_max_over_36_scales", "classification-performance.ipynb"),
+        ("heatmaps", "center-bias-heatmaps.ipynb"),
+    ):
+        assert len([row for row in of_the_paper if words in row["source"]]) == len(list(_numbers(paper[block])))
     hard = [row for row in of_the_paper if "performance report" in row["source"]]
     assert len(hard) == len(paper["imagenet_hard_accuracy"]["10980"]) + len(paper["imagenet_hard_accuracy"]["4K_10980"])
+
+
+@pytest.mark.parametrize("name", ["groups", "heat-maps", "aggregation"])
+def test_what_the_configs_expect_of_a_study_is_known(name):
+    numbers = read_expected(REPOSITORY / "configs" / f"{name}.toml").numbers
+    assert numbers
+    for number in numbers:
+        known = lookup(number.data, number.labels, number.model, number.metric)
+        assert [one.value for one in known] == [number.percent], number
+
+
+@pytest.mark.skipif(not PAPER.is_file(), reason="the published numbers are not here")
+def test_numbers_that_no_config_expects():
+    paper = json.loads(PAPER.read_text())
+    for data, by_model in paper["disentangling"].items():
+        for group, percent in by_model["AlexNet"]["exclusive"].items():
+            metric = f"groups.{group.replace('_', '-')}.exclusive_shadowed"
+            assert value(data.lower(), None, "torchvision/alexnet:IMAGENET1K_V1", metric) == percent
+    sizes = paper["min_cover_size"]["VGG-16"]
+    known = {data: lookup(data.lower(), None, "torchvision/vgg16", "upper_bound.greedy_cover") for data in sizes}
+    found = {data: one[0].value for data, one in known.items() if one}
+    assert found == {data: size for data, size in sizes.items() if data != "ImageNet+ReaL(old def)"}
+    counts = paper["imagenet_hard_counts"]["2023-05-24_10980"]
+    assert {name: one.value for name, one in published_origins("imagenet-hard").items()} == counts
+    assert sum(counts.values()) == 10980
+    assert published_origins("/data/imagenet-hard") == published_origins("imagenet") == {}
 
 
 def _numbers(tree):

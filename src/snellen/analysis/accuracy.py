@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from snellen.analysis.bits import packed
 from snellen.analysis.stats import wilson
 
 
@@ -40,9 +41,16 @@ def share(right: NDArray[np.bool_]) -> Share:
     >>> print(share(np.array([True] * 263 + [False] * 37)))
     87.67% [83.46%, 90.92%] (n = 300)
     """
-    hits, n = int(right.sum()), len(right)
-    low, high = wilson(hits, n)
-    return Share(hits, n, hits / n if n else float("nan"), float(low), float(high))
+    return shares([int(np.count_nonzero(right))], len(right))[0]
+
+
+def shares(hits: ArrayLike, n: int) -> list[Share]:
+    """The share of each count in `hits` of the same `n` images."""
+    counts = np.asarray(hits, np.int64)
+    low, high = wilson(counts, n)
+    values = counts / n if n else np.full(len(counts), np.nan)
+    rows = zip(counts.tolist(), values.tolist(), low.tolist(), high.tolist(), strict=True)
+    return [Share(k, n, value, below, above) for k, value, below, above in rows]
 
 
 def upper_bound(correct: NDArray[np.bool_], zooms: NDArray[np.intp] | None = None) -> Share:
@@ -52,12 +60,27 @@ def upper_bound(correct: NDArray[np.bool_], zooms: NDArray[np.intp] | None = Non
 
 def per_zoom(correct: NDArray[np.bool_]) -> list[Share]:
     """The accuracy at each zoom, in the grid's order."""
-    return [share(column) for column in correct.T]
+    return shares(correct.sum(axis=0), len(correct))
 
 
 def best_zoom(correct: NDArray[np.bool_]) -> int:
     """Index of the zoom that gets most images right; ties to the lowest."""
     return int(correct.sum(axis=0).argmax())
+
+
+def oracle_curve(correct: NDArray[np.bool_], order: NDArray[np.intp]) -> list[Share]:
+    """The upper bound of the first k zooms of `order`, k = 1 … zooms; flat after its end.
+
+    order: indices of zooms, none twice. With the greedy cover, which is fitted to these labels, it is what an oracle
+        reaches with k zooms.
+
+    >>> [bound.hits for bound in oracle_curve(np.array([[1, 0, 0], [0, 0, 1], [0, 0, 1]], bool), np.array([2, 0]))]
+    [2, 3, 3]
+    """
+    reached = np.bitwise_or.accumulate(packed(correct)[order], axis=0)
+    hits = np.bitwise_count(reached).sum(axis=1, dtype=np.int64)
+    last = hits[-1] if len(order) else 0
+    return shares(np.append(hits, np.full(correct.shape[1] - len(order), last, np.int64)), len(correct))
 
 
 def random_baseline(zooms: int, classes: int) -> float:

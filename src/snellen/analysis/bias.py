@@ -1,10 +1,25 @@
 """Spatial bias: where in the image a classifier finds what it reads."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from snellen.analysis.accuracy import Share, upper_bound
+from snellen.analysis.accuracy import Share, share, upper_bound
+from snellen.analysis.bootstrap import RESAMPLES, Estimate, EstimatedDifference, resample
 from snellen.zoom.grid import Grid
+
+# The centre cell less the mean of the eight others, on cells in reading order.
+CENTRE_WEIGHTS = np.where(np.arange(9) == 4, 1.0, -1 / 8)
+
+
+@dataclass(frozen=True)
+class CentreBias(Estimate):
+    """By how much the centre of a 3 x 3 map exceeds the mean of its eight other cells, with a bootstrap interval.
+
+    A share, as the cells are: 0.1 is ten points. 0 where a classifier reads as well at any place; the most is 1.
+    The study prints each cell's distance from the centre and no score; this is their mean with the sign turned.
+    """
 
 
 def location_map(correct: NDArray[np.bool_], grid: Grid) -> list[list[Share]]:
@@ -12,9 +27,55 @@ def location_map(correct: NDArray[np.bool_], grid: Grid) -> list[list[Share]]:
 
     Method: the study's "per crop location" heat map.
     """
-    anchors = np.array([(rule.row, rule.col) for rule in grid])
-    cells = [[np.flatnonzero((anchors == (row, col)).all(axis=1)) for col in range(3)] for row in range(3)]
-    return [[upper_bound(correct, zooms) for zooms in line] for line in cells]
+    return share_map(location_hits(correct, grid))
+
+
+def location_hits(correct: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
+    """Whether any scale at each anchor is right: bool `[images, 9]`, anchors in reading order."""
+    places = np.array([3 * rule.row + rule.col for rule in grid])
+    return np.stack([correct[:, places == place].any(axis=1) for place in range(9)], axis=1)
+
+
+def share_map(hits: NDArray[np.bool_]) -> list[list[Share]]:
+    """A 3 x 3 map of shares, rows first, from bool `[images, 9]` in reading order."""
+    return [[share(hits[:, 3 * row + col]) for col in range(3)] for row in range(3)]
+
+
+def centre_bias(hits: NDArray[np.bool_], resamples: int = RESAMPLES, seed: int = 0) -> CentreBias:
+    """The centre bias of a 3 x 3 map.
+
+    hits: bool `[images, 9]`, as `location_hits` or `tiles.tile_hits` give it.
+
+    >>> centre_bias(np.array([[0, 0, 0, 0, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1, 1, 1, 1]], bool)).value
+    0.5
+    """
+    found = resample(_eighths(hits), resamples, seed).estimate([1 / 8])
+    return CentreBias(found.value, found.low, found.high, found.resamples)
+
+
+def bias_difference(
+    a: NDArray[np.bool_], b: NDArray[np.bool_], resamples: int = RESAMPLES, seed: int = 0
+) -> EstimatedDifference:
+    """The centre bias of one model less that of another, on the same images: a paired bootstrap.
+
+    a, b: bool `[images, 9]`, rows in the same order. Raises ValueError where their shapes differ.
+    """
+    if a.shape != b.shape:
+        raise ValueError(f"a paired test needs the same images for both models, got shapes {a.shape} and {b.shape}")
+    return resample(_eighths(a) - _eighths(b), resamples, seed).difference([1 / 8], [0])
+
+
+def bias_between(
+    a: NDArray[np.bool_], b: NDArray[np.bool_], resamples: int = RESAMPLES, seed: int = 0
+) -> EstimatedDifference:
+    """The centre bias on one data set less that on another, drawn each by itself. a, b: bool `[images, 9]`."""
+    drawn = resample(_eighths(a), resamples, 2 * seed)
+    return drawn.difference_from(resample(_eighths(b), resamples, 2 * seed + 1), [1 / 8])
+
+
+def _eighths(hits: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Eight times what each image adds to the centre bias, a whole number: int64 `[images, 1]`."""
+    return hits @ np.round(8 * CENTRE_WEIGHTS).astype(np.int64)[:, None]
 
 
 def scale_curve(correct: NDArray[np.bool_], grid: Grid) -> list[tuple[int, Share, Share]]:

@@ -24,7 +24,7 @@ ANY_MODEL = "*"
 
 @dataclass(frozen=True)
 class Published:
-    """A published number in percent, and where it stands."""
+    """A published number, in percent or a count, and where it stands."""
 
     value: float
     source: str
@@ -55,20 +55,34 @@ class _Identity:
 def lookup(dataset: str, labels: str | None, model: str, metric: str) -> list[Published]:
     """The published numbers of a model on a data set, by a label source (None: the data set's own).
 
-    metric: `top1` and `top5` are of the model's own transform, `one_crop`, `top_36`, `upper_bound` and
-        `random_baseline.…` of the study's grid.
+    metric: `top1` and `top5` are of the model's own transform; all others are of the study's grid and named by where
+        they stand in the JSON form of a summary: `one_crop`, `top_36`, `upper_bound`, `upper_bound.greedy_cover` (a
+        count), `random_baseline.…`, `groups.zoom-in.upper_bound`, `locations.0.0`, `merged.zoom-in.mean`. Not there:
+        `groups.zoom-in.exclusive_shadowed`, which the study computed otherwise (docs/protocol.md), and
+        `cover_tiles.0.0`, its maps of the zooms of the minimum cover.
 
     >>> lookup("imagenet+real", None, "torchvision/vit_b_32:IMAGENET1K_V1", "upper_bound")
     [Published(value=98.91, source='ImageNet-Hard (arXiv 2304.05538), Table 1')]
     """
-    key = dataset_key(dataset, labels)
     return [
         Published(row.value, row.source)
-        for row in _rows()
-        if (row.dataset, row.labels) == key
-        and row.metric == metric
-        and any(same_model(pattern, model) for pattern in row.models)
+        for row in _index().get((*dataset_key(dataset, labels), metric), ())
+        if any(same_model(pattern, model) for pattern in row.models)
     ]
+
+
+def published_origins(dataset: str) -> dict[str, Published]:
+    """How many images of a data set come from where, as published; nothing where nobody says so.
+
+    >>> published_origins("imagenet-hard")["ObjectNet"].value
+    1268.0
+    """
+    prefix = "origins."
+    return {
+        metric.removeprefix(prefix): Published(rows[0].value, rows[0].source)
+        for (*key, metric), rows in _index().items()
+        if metric.startswith(prefix) and tuple(key) == dataset_key(dataset)
+    }
 
 
 def dataset_key(data: str, labels: str | None = None) -> tuple[str, str]:
@@ -127,6 +141,15 @@ def _checkpoints() -> frozenset[str]:
     """File names by which published numbers tell models apart."""
     identities = (_identity(pattern) for row in _rows() for pattern in row.models)
     return frozenset(identity.checkpoint for identity in identities if identity and identity.checkpoint)
+
+
+@cache
+def _index() -> dict[tuple[str, str, str], list[_Row]]:
+    """The lines of published.csv by data set, label source and metric."""
+    found: dict[tuple[str, str, str], list[_Row]] = {}
+    for row in _rows():
+        found.setdefault((row.dataset, row.labels, row.metric), []).append(row)
+    return found
 
 
 @cache

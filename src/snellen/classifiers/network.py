@@ -60,13 +60,16 @@ class ZeroShot(nn.Module):
         return logits
 
 
-def probe(network: nn.Module, sizes: tuple[int, ...]) -> tuple[int, int]:
-    """The first of `sizes` that the network accepts, and the width of its logits there; ModelError if none."""
+def probe(network: nn.Module, sizes: tuple[int, ...], device: torch.device | None = None) -> tuple[int, int]:
+    """The first of `sizes` that the network accepts, and the width of its logits there; ModelError if none.
+
+    device: where its parameters are; the CPU where None.
+    """
     failure: Exception | None = None
     for size in sizes:
         try:
             with torch.inference_mode():
-                output = network(torch.zeros(1, 3, size, size))
+                output = network(torch.zeros(1, 3, size, size, device=device))
         except Exception as error:  # a network may raise anything on a size that is not its own
             failure = failure or error
             continue
@@ -74,5 +77,12 @@ def probe(network: nn.Module, sizes: tuple[int, ...]) -> tuple[int, int]:
             shape = list(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
             raise ModelError(f"the network returned {shape}; expected logits [images, classes]")
         return size, output.shape[1]
+    kinds = {value.dtype for value in network.parameters() if value.is_floating_point()} - {torch.float32}
+    if kinds:
+        kind = str(kinds.pop()).removeprefix("torch.")
+        raise ModelError(
+            f"the network's parameters are {kind}: expected float32 ones; leave them so and choose --precision bf16 or "
+            "fp16, which casts as it runs"
+        )
     reason = (str(failure).splitlines() or [type(failure).__name__])[0]
     raise ModelError(f"the network cannot run on views of {' or '.join(map(str, sizes))} pixels: {reason}")

@@ -8,11 +8,15 @@ from typing import Annotated
 
 import typer
 
+from snellen.cli.compare import compare
 from snellen.cli.evaluate import evaluate
+from snellen.cli.fit import fit
 from snellen.cli.ls import ls
 from snellen.cli.report import report
 from snellen.cli.score import score
+from snellen.cli.show import show
 from snellen.cli.study import study
+from snellen.cli.tta import tta
 from snellen.errors import SnellenError, UsageError
 
 app = typer.Typer(
@@ -44,6 +48,10 @@ app.command()(study)
 app.command(name="eval")(evaluate)
 app.command()(score)
 app.command()(report)
+app.command()(compare)
+app.command()(show)
+app.command()(tta)
+app.command()(fit)
 app.command()(ls)
 
 

@@ -5,25 +5,46 @@ from typing import Annotated
 
 import typer
 
-from snellen.cli.options import Expect, finish, read_expectation
+from snellen.cli.options import Expect, Labels, Quiet, check_labels, finish, read_expectation, wide_console
 from snellen.errors import UsageError
 
 
 def report(
     out: Annotated[Path, typer.Argument(help="The OUT of a study, or one run below it.")],
+    formats: Annotated[
+        str | None,
+        typer.Option("--format", "-f", help="Some of html,md,csv,tex,png,svg,pdf; all if left out."),
+    ] = None,
     to: Annotated[Path | None, typer.Option("--to", help="Where to write; OUT/report if left out.")] = None,
-    labels: Annotated[str | None, typer.Option(help="Score by this label source, or CSV (image_id, labels).")] = None,
+    labels: Labels = None,
+    exact_cover: Annotated[
+        float | None,
+        typer.Option("--exact-cover", min=0.0, metavar="SECONDS", help="Seek each run's smallest cover, so long."),
+    ] = None,
+    errata: Annotated[
+        bool, typer.Option("--errata", help="Also the group table as the released notebook computes it.")
+    ] = False,
+    resamples: Annotated[int, typer.Option(min=1, help="Resamples of every bootstrap.")] = 2000,
     expect: Expect = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Write a self-contained page with tables, figures and the hardest images of finished runs."""
-    from snellen.analysis.summary import summarise
-    from snellen.report.page import write_report
+    """Tables, figures and a self-contained page of finished runs, with the hardest images."""
+    from snellen.analysis.survey import survey
+    from snellen.report.write import chosen_kinds, make_tables, write_report
+    from snellen.report.writers import print_tables
     from snellen.store.reader import find_runs
 
-    expected = read_expectation(expect)
-    runs = [run for run in find_runs(out) if run.grid.one_crop is not None]
-    if not runs:
+    kinds, expected = chosen_kinds(formats), read_expectation(expect)
+    sources = check_labels(labels.split(",")) if labels is not None else [None]
+    runs = find_runs(out)
+    if not any(run.grid.one_crop is not None for run in runs):
         raise UsageError(f"no study in {str(out)!r}: `snellen study … -o {out}` makes one; eval writes results.csv")
-    print(f"Report: {write_report(runs, to or out / 'report', labels)}")
+    found = survey(runs, sources, exact_cover=exact_cover, resamples=resamples)
+    tables = make_tables(found, runs, errata=errata)
+    folder = to or out / "report"
+    if not quiet:
+        print_tables(tables, found.notes, wide_console())
+    write_report(found, runs, folder, kinds, tables)
+    print(f"Report: {folder / 'index.html' if 'html' in kinds else folder}")
     if expected:
-        finish([], expected, [summarise(run, labels).measured() for run in runs], as_json=False)
+        finish([], expected, [summary.measured() for summary in found.summaries], as_json=False)

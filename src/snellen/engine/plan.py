@@ -36,6 +36,20 @@ SHARD_SECONDS = 60.0
 SHARDS_PER_WORKER = 16
 
 
+@dataclass(frozen=True)
+class Work:
+    """What workers do with an image in place of answering every view of the grid by itself.
+
+    loader: `module:function` that makes such a worker (see `load_worker`).
+    methods: the test-time methods that answer, as their plain forms.
+    cost: what an image takes, in views.
+    """
+
+    loader: str
+    methods: Sequence[dict[str, Any]]
+    cost: int
+
+
 @dataclass
 class Plan:
     """A run directory that is open for work. `record` is what its run.json holds."""
@@ -52,7 +66,8 @@ class Plan:
     def tasks(self) -> list[Task]:
         """The shards below the limit that have no valid commit; damaged ones are put aside first."""
         committed, written = {}, read_commits(self.path)
-        made = {"samples", *made_kinds(len(self.record["grid"]["rules"]))}
+        kinds = ("methods",) if "methods" in self.record else made_kinds(len(self.record["grid"]["rules"]))
+        made = {"samples", *kinds}
         for record in sorted((self.path / "commits").glob("*.json")):
             commit = written.get(int(record.stem)) if record.stem.isdecimal() else None
             if commit is None or not commit["files"].keys() >= made or damaged_files(self.path, commit):
@@ -138,6 +153,7 @@ def open_plan(
     workers: int,
     classes: ClassMap | None = None,
     keep_probs: bool = False,
+    work: Work | None = None,
 ) -> Iterator[Plan]:
     """Start the run in its directory, or take it up where it was left; other processes are kept out meanwhile.
 
@@ -146,8 +162,10 @@ def open_plan(
     """
     path = run_directory(out, dataset, prepared, grid)
     stop = len(dataset.items) if limit is None else min(limit, len(dataset.items))
-    most = SHARD_SECONDS * prepared.views_per_s / len(grid)
+    most = SHARD_SECONDS * prepared.views_per_s / (work.cost if work else len(grid))
     parts = fingerprint(dataset, prepared, grid, classes, keep_probs)
+    if work:
+        parts["methods"] = list(work.methods)
     with contextlib.ExitStack() as stack:
         with writing(path):
             if (path / "run.json").exists():
@@ -157,6 +175,8 @@ def open_plan(
             stack.enter_context(_only_here(path))
             if not (path / "run.json").exists():
                 record = _new_record(dataset, prepared, grid, classes, parts)
+                if work:
+                    record["methods"] = list(work.methods)
                 record["shards"] = _bounds([0], stop, most, workers, dataset.breaks)
                 create_atomic(path / "run.json", json.dumps(record, indent=1).encode())
             record = read_run_json(path)

@@ -4,9 +4,12 @@ import errno
 import hashlib
 from typing import Any
 
+from PIL import Image
+
 from snellen.datasets import DataSet
 from snellen.errors import Stopped
 from snellen.store.schema import SAMPLES
+from snellen.zoom.render import UnreadableImage, decode, without_border
 
 # Failures that are one file's own; others (a lost disk, a lost network) stop the run, which can be resumed.
 OF_ONE_FILE = (errno.ENOENT, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENXIO, errno.EISDIR)
@@ -35,3 +38,17 @@ def read_image(dataset: DataSet, image: int, row: dict[str, Any]) -> bytes | Non
         return None
     row["sha256"] = hashlib.sha256(data).hexdigest()
     return data
+
+
+def read_picture(dataset: DataSet, image: int, row: dict[str, Any]) -> Image.Image | None:
+    """An image, decoded and without its border, what is learned on the way noted in its row; None as `read_image`."""
+    data = read_image(dataset, image, row)
+    if data is None:
+        return None
+    try:
+        picture = decode(data)
+        row["width"], row["height"] = picture.size
+        return without_border(picture, dataset.border)
+    except UnreadableImage as error:
+        row["error"] = str(error)
+        return None

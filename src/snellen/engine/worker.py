@@ -6,6 +6,7 @@ line), answers JSON lines on standard output, and ends when its input ends, so t
 
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -25,13 +26,14 @@ from snellen.atomic import explain_os_error
 from snellen.classifiers import Classifier, Prepared
 from snellen.datasets import DataSet, open_dataset
 from snellen.engine.answers import masked, merged_table, prediction_table, probs_table, softmax
-from snellen.engine.samples import read_image, sample_row
+from snellen.engine.batches import full_batches
+from snellen.engine.samples import read_picture, sample_row
 from snellen.errors import SnellenError
 from snellen.labels import ClassMap
 from snellen.store.schema import KINDS, SAMPLES, made_kinds
 from snellen.store.writer import commit
 from snellen.zoom.grid import Grid
-from snellen.zoom.render import UnreadableImage, decode, render, without_border
+from snellen.zoom.render import UnreadableImage, render
 
 Progress = Callable[[int], None]
 
@@ -72,7 +74,8 @@ class Worker:
         samples: list[dict[str, Any]] = []
         groups = self.grid.groups
         tables: dict[str, list[pa.Table]] = {kind: [] for kind in made_kinds(len(self.grid), self.keep_probs)}
-        for images, logits in self._blocks(self._logits(self._views(task, samples)), task, samples, progress):
+        shown = full_batches(self.classifier, self.batch_size, self.grid.size, self._views(task, samples))
+        for images, logits in self._blocks(shown, task, samples, progress):
             probs = softmax(masked(logits, self.classes))
             tables["predictions"].append(prediction_table(images, logits, probs, self.classes))
             for image, shares in zip(images, probs, strict=True):
@@ -127,58 +130,38 @@ class Worker:
             sample = sample_row(self.dataset, image)
             samples.append(sample)
             sample["error"] = task.skip.get(image)
-            data = None if sample["error"] else read_image(self.dataset, image, sample)
-            if data is None:
+            picture = None if sample["error"] else read_picture(self.dataset, image, sample)
+            if picture is None:
                 continue
             try:
-                picture = decode(data)
-                sample["width"], sample["height"] = picture.size
-                views = render(without_border(picture, self.dataset.border), self.grid.rules)
+                views = render(picture, self.grid.rules)
             except UnreadableImage as error:
                 sample["error"] = str(error)
             else:
                 yield image, views
 
-    def _logits(self, source: Iterator[tuple[int, NDArray[np.uint8]]]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Each image's logits `[zooms, classes]`; batches mix images and stay full to the last of the shard."""
-        size = self.grid.size
-        batch = np.empty((self.batch_size, size, size, 3), np.uint8)
-        held = 0  # views waiting in `batch`
-        waiting: list[tuple[int, int, list[NDArray[np.float32]]]] = []  # image, views still to come, its logits
 
-        def settle(logits: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-            while len(logits):
-                image, missing, got = waiting.pop(0)
-                got.append(logits[:missing])
-                if missing > len(logits):
-                    waiting.insert(0, (image, missing - len(logits), got))
-                else:
-                    yield image, np.concatenate(got)
-                logits = logits[missing:]
+class ShardWorker(Protocol):
+    """What does the tasks of a job."""
 
-        for image, views in source:
-            waiting.append((image, len(views), []))
-            while len(views):
-                if not held and len(views) >= self.batch_size:  # a full batch needs no copy
-                    yield from settle(self.classifier.logits(views[: self.batch_size]))
-                    views = views[self.batch_size :]
-                    continue
-                taken = min(self.batch_size - held, len(views))
-                batch[held : held + taken] = views[:taken]
-                held, views = held + taken, views[taken:]
-                if held == self.batch_size:
-                    held = 0
-                    yield from settle(self.classifier.logits(batch))
-        if held:
-            yield from settle(self.classifier.logits(batch[:held]))
+    def run(self, task: Task, progress: Progress) -> bool:
+        """Do one task; True if its shard is committed by this call."""
+        ...
 
 
-def load_worker(job: Mapping[str, Any], prepared: Prepared) -> Worker:
-    """The worker of a job (see `engine/plan.py`); SnellenError where the data set is no longer the planned one."""
+def load_worker(job: Mapping[str, Any], prepared: Prepared) -> ShardWorker:
+    """The worker of a job: of the kind that it names as `loader` (`module:function`), or of a run's views.
+
+    Raises SnellenError where the data set is no longer the planned one.
+    """
     dataset = open_dataset(job["data"])
     if dataset.fingerprint != job["images"]:
         raise SnellenError(f"the images of {job['data']!r} changed while the run was going on; run the command again")
     grid, classes = Grid.from_json(job["grid"]), ClassMap.from_json(job["classes"]) if job["classes"] else None
+    if "loader" in job:
+        module, _, name = job["loader"].partition(":")
+        loader: Callable[..., ShardWorker] = getattr(importlib.import_module(module), name)
+        return loader(job, prepared, dataset, grid, classes)
     classifier = prepared.classifier()
     return Worker(Path(job["run"]), dataset, classifier, grid, prepared.batch_size, job["keep_probs"], classes)
 

@@ -1,15 +1,18 @@
 """The scoring rule: a prediction is right if its class is any of the image's labels."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def correct_by_labels(ids: NDArray[np.int32], labels: Sequence[Sequence[int]], classes: int) -> NDArray[np.bool_]:
+def correct_by_labels(
+    ids: NDArray[np.integer[Any]], labels: Sequence[Sequence[int]], classes: int
+) -> NDArray[np.bool_]:
     """Whether each answer is one of its image's labels: bool, the shape of `ids`.
 
-    ids: int32 `[images, ...]`, predicted class ids; -1 (no answer) is never right.
+    ids: `[images, ...]`, predicted class ids; -1 (no answer) is never right.
     labels: for each image its label set; an image whose set is empty is never right (leave it out first).
     classes: the number of classes in the class space.
 
@@ -26,4 +29,5 @@ def correct_by_labels(ids: NDArray[np.int32], labels: Sequence[Sequence[int]], c
         raise ValueError(f"labels must lie in 0 … {classes - 1}, got {flat.min()} … {flat.max()}")
     accepted[np.repeat(np.arange(len(labels)), counts), flat] = True
     rows = np.arange(len(ids)).reshape(-1, *[1] * (ids.ndim - 1))
-    return accepted[rows, ids]
+    right: NDArray[np.bool_] = accepted[rows, ids]
+    return right

@@ -1,76 +1,254 @@
-"""The self-contained HTML page of finished runs, its figures as files, and its numbers as CSV."""
+"""The self-contained HTML page of finished runs: one file, no script, no network, at most 5 MB."""
 
 import base64
-import csv
-import io
-from collections.abc import Sequence
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
-from snellen.analysis.summary import Summary, summarise
-from snellen.atomic import explain_os_error, write_atomic
-from snellen.report.hardest import hardest
-from snellen.report.plots import location_figure, save, scale_figure
-from snellen.report.tables import interval, percent, summary_rows
+from snellen.analysis.summary import Summary
+from snellen.analysis.survey import Survey
+from snellen.atomic import write_atomic, writing
+from snellen.report.draw import Drawn
+from snellen.report.filters import FILTERS
+from snellen.report.hardest import Lists, find_cases, wanted_pictures
+from snellen.report.names import data_title
+from snellen.report.overview import overview_table
+from snellen.report.pictures import ImageKey, Pictures, take_pictures
+from snellen.report.provenance import provenance
+from snellen.report.slim import slim
+from snellen.report.studies import headings, match_runs, show_study
+from snellen.report.table import Table
+from snellen.report.tabular import html_table
 from snellen.store import Run
 
+# Bytes that a page may have.
+LIMIT = 5_000_000
+# Of these its figures may take so many; those of single runs are the first to be left out.
+FIGURES = 2_500_000
+# Images in a list, and how many of them show before the others are asked for.
+MOST, VISIBLE = 24, 6
+# Bytes that an image of a list takes: two pictures of a photograph, names and markup.
+TYPICAL = 16_000
+MOST_ERRORS = 100
+# CSS pixels; narrower figures stand two in a row.
+WIDE = 680
+# Rows; longer tables are opened on demand.
+LONG = 24
 
-def write_report(runs: Sequence[Run], folder: Path, labels: str | None = None) -> Path:
-    """Write `index.html`, `results.csv` and the figures of the runs into `folder`; returns the page's path.
 
-    The page needs no other file and no network. Raises UsageError for a run that is not a zoom study, and where
-    nothing can be written.
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: the names of its tables, and the kinds of its figures.
+
+    tables, figures: of all runs together; folded: tables that are opened on demand, since a figure shows as much;
+        single: figures of one run alone, which stand below its name.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        sections = [_section(run, summarise(run, labels), folder, labels) for run in runs]
-        write_atomic(folder / "results.csv", _results(sections).encode("utf-8", "backslashreplace"))
-        template = jinja2.Environment(
-            loader=jinja2.PackageLoader("snellen.report"), autoescape=True, undefined=jinja2.StrictUndefined
-        ).get_template("page.html.j2")
-        write_atomic(
-            folder / "index.html",
-            template.render(sections=sections, pct=percent, interval=interval).encode("utf-8", "backslashreplace"),
-        )
-    except OSError as error:
-        raise explain_os_error(error, folder) from error
+
+    key: str
+    title: str
+    tables: tuple[str, ...] = ()
+    folded: tuple[str, ...] = ()
+    figures: tuple[str, ...] = ()
+    single: tuple[str, ...] = ()
+
+
+SECTIONS = (
+    Section("summary", "Summary", ("summary",), ("table1",)),
+    Section("zooms", "Zooms", (), ("scales", "oracle"), ("scales", "oracle"), ("scales", "zooms")),
+    Section("space", "Space", ("bias",), ("locations",), ("locations", "tiles")),
+    Section("groups", "Groups", ("groups", "merging"), (), ("groups",)),
+    Section("covers", "Covers", ("covers", "transfer"), (), ("cover",)),
+    Section("luck", "Luck", ("luck",), ("confidence",), ("luck",)),
+    Section("images", "Images"),
+    Section("comparison", "Comparison", ("matrix_one_crop", "matrix_upper_bound", "comparison", "overlap", "union")),
+    Section("method", "Method and provenance", ("origins",), (), ("origins",)),
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure in the page: its name, its text alternative, its size in CSS pixels, the SVG as a `data:` address."""
+
+    name: str
+    alt: str
+    width: int
+    height: int
+    source: str = field(repr=False)
+
+    @property
+    def wide(self) -> bool:
+        """Whether it needs a row of its own."""
+        return self.width > WIDE
+
+
+def write_page(
+    survey: Survey, runs: Sequence[Run], folder: Path, figures: Sequence[Drawn], tables: Sequence[Table]
+) -> Path:
+    """Write `index.html` into `folder`, which is there; returns its path.
+
+    runs: those that the survey is of, in its order; others among them are left out.
+    figures, tables: what there is; a section shows those of its kinds and names.
+
+    Figures and lists of images are as many as a page of 5 MB allows. Raises UsageError or Stopped where nothing can be
+    written.
+    """
+    studies = match_runs(survey, runs)
+    kept = affordable(figures)
+    missing = len(figures) - len(kept)
+    content = render(survey, studies, kept, tables, [Lists()] * len(studies), {}, missing)
+    most = min(MOST, max(0, LIMIT - len(content)) // (2 * len(studies) * TYPICAL))
+    lists = [find_cases(run, summary, summary.labels, most) for run, summary in studies]
+    pictures = take_pictures(wanted_pictures(lists))
+    for length in range(most, 0, -1):
+        fewer = [Lists(one.hardest[:length], one.sensitive[:length]) for one in lists]
+        fuller = render(survey, studies, kept, tables, fewer, pictures, missing)
+        if len(fuller) <= LIMIT:
+            content = fuller
+            break
+    with writing(folder):
+        write_atomic(folder / "index.html", content)
     return folder / "index.html"
 
 
-def _section(run: Run, summary: Summary, folder: Path, labels: str | None) -> dict[str, Any]:
-    name = "_".join(run.path.parts[-3:])
-    figures = {}
-    for what, figure in (("locations", location_figure(summary)), ("scales", scale_figure(summary))):
-        svg = save(figure, folder / f"{name}_{what}")
-        figures[what] = base64.b64encode(svg.encode()).decode()
+def affordable(figures: Sequence[Drawn], most: int = FIGURES) -> list[Drawn]:
+    """The figures that take `most` bytes of the page together, slimmed, those of several runs before those of one."""
+    left, kept = most, {}
+    for place in sorted(range(len(figures)), key=lambda place: (len(figures[place].about) == 1, place)):
+        one = replace(figures[place], svg=slim(figures[place].svg))
+        size = len(one.svg.encode("utf-8", "backslashreplace")) * 4 // 3
+        if size <= left:
+            left -= size
+            kept[place] = one
+    return [kept[place] for place in sorted(kept)]
+
+
+def render(
+    survey: Survey,
+    studies: Sequence[tuple[Run, Summary]],
+    figures: Sequence[Drawn],
+    tables: Sequence[Table],
+    lists: Sequence[Lists],
+    pictures: Mapping[ImageKey, Pictures],
+    missing: int = 0,
+) -> bytes:
+    """The page as UTF-8.
+
+    studies: the run of each summary; lists: its images; pictures: of every image of the lists.
+    missing: how many figures found no room.
+    """
+    style = files(__package__).joinpath("templates/page.css").read_text(encoding="utf-8")
+    names = headings(survey)
+    grid = survey.summaries[0].grid
+    text = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=_title(survey),
+            version=version("snellen"),
+            style=Markup(style),
+            style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+            notes=survey.notes,
+            missing=missing,
+            sections=[
+                _section(one, figures, [overview_table(survey), *tables], len(studies))
+                for one in SECTIONS
+                if one.key != "comparison" or survey.pairs
+            ],
+            studies=[
+                show_study(number, name, summary, images, pictures)
+                for number, (name, (_, summary), images) in enumerate(zip(names, studies, lists, strict=True), start=1)
+            ],
+            zooms=len(grid),
+            scales=len({rule.scale for rule in grid}),
+            windows=" or ".join(map(str, sorted({one.grid.size for one in survey.summaries}))),
+            visible=VISIBLE,
+            most_errors=MOST_ERRORS,
+            unreadable=_unreadable(studies, names),
+            provenance=_provenance(studies, survey.names),
+        )
+    )
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("snellen.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= FILTERS
+    return environment
+
+
+def _section(section: Section, figures: Sequence[Drawn], tables: Sequence[Table], studies: int) -> dict[str, Any]:
+    """A section with what it shows: figures of all runs together, and those of each run by its place."""
+    by_name = {table.name: html_table(table) for table in tables if table.name in (*section.tables, *section.folded)}
+    there = [name for name in (*section.tables, *section.folded) if name in by_name]
+    folded = {name for name in there if name in section.folded or len(by_name[name].rows) > LONG}
+
+    def chosen(kinds: Sequence[str], place: int | None) -> list[Figure]:
+        """Figures of these kinds, in their order: of one run alone, or (None) of what is left."""
+        single = [one for one in figures if one.kind in section.single and len(one.about) == 1]
+        some = [one for one in figures if one not in single] if place is None else single
+        return [
+            _figure(one) for kind in kinds for one in some if one.kind == kind and (place is None or place in one.about)
+        ]
+
     return {
-        "name": name,
-        "run": run,
-        "summary": summary,
-        "rows": summary_rows(summary),
-        "figures": figures,
-        "hardest": hardest(run, labels),
-        "labels": labels or "the data set's own",
+        "key": section.key,
+        "title": section.title,
+        "tables": [by_name[name] for name in there if name not in folded],
+        "folded": [by_name[name] for name in there if name in folded],
+        "figures": chosen(section.figures, None),
+        "single": [chosen(section.single, place) for place in range(studies)],
     }
 
 
-def _results(sections: Sequence[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["model", "dataset", "labels", "precision", "measure", "value", "ci_low", "ci_high", "n", "random"])
-    for section in sections:
-        summary: Summary = section["summary"]
-        start = [summary.model, summary.data, section["labels"], summary.precision]
-        for what, value, chance in section["rows"]:
-            rows.writerow([*start, what, value.value, value.low, value.high, value.n, "" if chance is None else chance])
-        for group, (_, only) in summary.groups.items():
-            rows.writerow([*start, f"{group} alone", only.value, only.low, only.high, only.n, ""])
-        for row, line in enumerate(summary.locations):
-            for col, cell in enumerate(line):
-                rows.writerow([*start, f"location {row} {col}", cell.value, cell.low, cell.high, cell.n, ""])
-        for scale, centre, bound in summary.curve:
-            for what, cell in (("centre", centre), ("upper bound", bound)):
-                rows.writerow([*start, f"scale {scale} {what}", cell.value, cell.low, cell.high, cell.n, ""])
-    return text.getvalue()
+def _figure(drawn: Drawn) -> Figure:
+    """A figure with the size that its SVG states in points, a point being 4/3 CSS pixels."""
+
+    def pixels(side: str) -> int:
+        found = re.search(rf'<svg [^>]*\b{side}="([\d.]+)pt"', drawn.svg)
+        return round(float(found[1]) * 4 / 3) if found else 0
+
+    source = base64.b64encode(drawn.svg.encode("utf-8", "backslashreplace")).decode()
+    alt = f"{drawn.title}. The numbers are in the table below."
+    return Figure(drawn.title, alt, pixels("width"), pixels("height"), f"data:image/svg+xml;base64,{source}")
+
+
+def _title(survey: Survey) -> str:
+    models = list(dict.fromkeys(survey.names))
+    data = list(dict.fromkeys(data_title(one.data_name, "own") for one in survey.summaries))
+    what = " and ".join(models) if len(models) < 3 else f"{len(models)} runs"
+    return f"Zoom study of {what} on {data[0] if len(data) == 1 else f'{len(data)} data sets'}"
+
+
+def _unreadable(
+    studies: Sequence[tuple[Run, Summary]], names: Sequence[str]
+) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
+    """The images that each run could not read; runs with the same ones share a list."""
+    found: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for name, (_, summary) in zip(names, studies, strict=True):
+        if summary.errors:
+            found.setdefault(tuple(summary.errors), []).append(name)
+    return [("; ".join(sharing), errors) for errors, sharing in found.items()]
+
+
+def _provenance(studies: Sequence[tuple[Run, Summary]], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Each run once, also where several label sources score it."""
+    several = len({run.data for run, _ in studies}) > 1
+    found: dict[Path, dict[str, Any]] = {}
+    for name, (run, summary) in zip(names, studies, strict=True):
+        where = f" on {data_title(summary.data_name, 'own')}" if several else ""
+        found.setdefault(run.path, {"heading": name + where, "of": provenance(run)})
+    return list(found.values())

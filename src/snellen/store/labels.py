@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from snellen.errors import DataError
@@ -51,16 +52,23 @@ def read_labels(path: Path, ids: Sequence[str], space: ClassSpace) -> list[list[
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            header, *rows = [row for row in csv.reader(file) if row] or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"labels cannot be read from {str(path)!r}: {error}") from error
-    if not rows or not {"image_id", "labels"} <= rows[0].keys():
+    if not rows or not {"image_id", "labels"} <= set(header):
         raise DataError(f"{str(path)!r} is no label source: expected a CSV with columns image_id and labels")
-    split = "|" if any("|" in (row["labels"] or "") for row in rows) else None
-    by_id = {row["image_id"]: row["labels"] or "" for row in rows}
+    places = {name: place for place, name in enumerate(header)}
+    image, labels = places["image_id"], places["labels"]
+    by_id = {row[image]: row[labels] if labels < len(row) else "" for row in rows if image < len(row)}
+    split = "|" if any("|" in words for words in by_id.values()) else None
     missing = next((i for i in ids if i not in by_id), None)
     if missing is not None:
         raise DataError(f"{str(path)!r} has no row for image {missing!r}")
-    words = ((by_id[i].split(split) if split or space is IMAGENET_1K else [by_id[i]]) for i in ids)
     find = space.finder()
-    return [[find(word) for word in row if word.strip()] for row in words]
+
+    @cache  # most images share their labels with others
+    def classes(words: str) -> list[int]:
+        each = words.split(split) if split or space is IMAGENET_1K else [words]
+        return [find(word) for word in each if word.strip()]
+
+    return [list(classes(by_id[i])) for i in ids]

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from snellen.datasets.spec import parse_name
 from snellen.errors import UsageError
 from snellen.labels import IMAGENET_1K, ClassMap, ClassSpace, correct_by_labels
 from snellen.store.labels import find_labels, read_labels
+from snellen.store.parts import block, cells, each, read_part
 from snellen.store.schema import FORMAT, KINDS
 from snellen.zoom.grid import Grid
 
@@ -87,9 +87,13 @@ class Run:
 
     def _parts(self, kind: str, columns: Sequence[str] | None) -> Iterator[pa.Table]:
         """One kind of table of each committed shard, in the order of images."""
-        for commit in self.commits.values():
-            if kind in commit["files"]:
-                yield _read_part(self.path / "parts" / commit["files"][kind]["name"], columns)
+        for path in self._paths(kind):
+            yield read_part(path, columns)
+
+    def _paths(self, kind: str) -> list[Path]:
+        """The files of one kind of table, in the order of images."""
+        found = (commit["files"].get(kind) for commit in self.commits.values())
+        return [self.path / "parts" / file["name"] for file in found if file]
 
     def frame(self) -> pa.Table:
         """The long table, a row for each image and zoom; `.to_pandas()` gives a DataFrame."""
@@ -120,17 +124,57 @@ class Run:
 
     def answers(self, column: str = "id0") -> NDArray[Any]:
         """One column of the predictions as an array `[images, zooms]`, for example the best class at each zoom."""
-        kind = KINDS["predictions"].field(column).type.to_pandas_dtype()
-        missing = np.nan if np.issubdtype(kind, np.floating) else -1
-        answers = np.full((len(self.images), len(self.grid)), missing, kind)
-        for part in self._parts("predictions", ["image", "zoom", column]):  # one at a time: memory does not pile up
-            image, zoom, values = (part[name].to_numpy() for name in ("image", "zoom", column))
-            rows = np.minimum(np.searchsorted(self.images, image), len(self.images) - 1)
-            known = len(self.images) > 0 and (self.images[rows] == image).all()
-            if len(part) and not (known and zoom.min() >= 0 and zoom.max() < len(self.grid)):
+        return self.arrays([column])[0]
+
+    def arrays(self, columns: Sequence[str], narrow: bool = False) -> list[NDArray[Any]]:
+        """Columns of the predictions, each as `answers` gives it, in one pass over the files.
+
+        narrow: answers as int16 where the head has no more classes than that holds; UsageError for one that is none.
+        """
+        kinds = [KINDS["predictions"].field(column).type.to_pandas_dtype() for column in columns]
+        if narrow and len(self.class_space) <= np.iinfo(np.int16).max:
+            kinds = [np.int16 if kind == np.int32 else kind for kind in kinds]
+        shape = len(self.images), len(self.grid)
+        arrays = [np.full(shape, np.nan if np.issubdtype(kind, np.floating) else -1, kind) for kind in kinds]
+
+        def place(path: Path) -> None:  # one at a time in each thread: memory does not pile up
+            part = read_part(path, ["image", "zoom", *columns])
+            image, zoom = part["image"].to_numpy(), part["zoom"].to_numpy()
+            rows = block(self.images, shape[1], image, zoom)
+            where = cells(self.images, shape[1], image, zoom) if rows is None else rows
+            if where is None:
                 raise UsageError(f"{str(self.path)!r} is damaged: it has answers of images or zooms it does not list")
-            answers[rows, zoom] = values
-        return answers
+            for array, column in zip(arrays, columns, strict=True):
+                values = part[column].to_numpy()
+                if narrow and column.startswith("id"):
+                    self.check_answers(values)
+                array[where] = values if rows is None else values.reshape(-1, shape[1])
+
+        each(place, self._paths("predictions"))
+        return arrays
+
+    @property
+    def keeps_probs(self) -> bool:
+        """Whether all its probabilities were kept (`--keep-probs`)."""
+        return bool(self.commits) and all("probs" in commit["files"] for commit in self.commits.values())
+
+    def probabilities(
+        self, zooms: NDArray[np.intp] | None = None
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float16]]]:
+        """Shard by shard: rows of `answers`, and their probabilities `[rows, zooms, classes]`, of `zooms` or of all.
+
+        0 for ids that take no part. Nothing where they were not kept. Raises UsageError where a file is damaged.
+        """
+        for part in self._parts("probs", ["image", "probs"]):
+            if len(part):
+                flat = part["probs"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+                try:
+                    probs = flat.reshape(-1, len(self.grid), len(self.class_space))
+                    images = part["image"].to_numpy().reshape(-1, len(self.grid))[:, 0]
+                except ValueError as error:
+                    raise UsageError(f"{str(self.path)!r} is damaged: probabilities are missing ({error})") from error
+                rows = np.searchsorted(self.images, images)
+                yield rows, probs if zooms is None else probs[:, zooms]
 
     @property
     def class_map(self) -> ClassMap | None:
@@ -158,17 +202,32 @@ class Run:
         Images without a label are left out; `scored` says which rows of `answers` remain.
         top: count an image as right where any of its best `top` classes (1 … 5) is.
         """
-        label_sets, rows, classes = self.labels(labels), self.scored(labels), len(self.class_space)
+        label_sets = self.labels(labels)
+        rows = np.flatnonzero([len(row) > 0 for row in label_sets])
         kept = [label_sets[row] for row in rows]
         right = np.zeros((len(rows), len(self.grid)), bool)
         for k in range(top):
-            answers = self.answers(f"id{k}")[rows]
-            if answers.size and not (answers.min() >= -1 and answers.max() < classes):
-                raise UsageError(f"{str(self.path)!r} is damaged: it has answers outside its {classes} classes")
-            for start in range(0, len(rows), CHUNK):
-                part = slice(start, start + CHUNK)
-                right[part] |= correct_by_labels(answers[part], kept[part], classes)
+            right |= self.score(self.answers(f"id{k}")[rows], kept)
         return right
+
+    def score(self, answers: NDArray[np.integer[Any]], label_sets: Sequence[Sequence[int]]) -> NDArray[np.bool_]:
+        """Whether each of some answers, ids `[images, zooms]`, is one of its image's labels: bool `[images, zooms]`.
+
+        Raises UsageError where an answer is none of the classes.
+        """
+        self.check_answers(answers)
+        classes = len(self.class_space)
+        right = np.empty(answers.shape, bool)
+        for start in range(0, len(answers), CHUNK):
+            part = slice(start, start + CHUNK)
+            right[part] = correct_by_labels(answers[part], label_sets[part], classes)
+        return right
+
+    def check_answers(self, answers: NDArray[np.integer[Any]]) -> None:
+        """Raise UsageError where an answer is neither one of the classes nor -1, of any shape."""
+        classes = len(self.class_space)
+        if answers.size and not (answers.min() >= -1 and answers.max() < classes):
+            raise UsageError(f"{str(self.path)!r} is damaged: it has answers outside its {classes} classes")
 
     def accuracy(self, labels: str | Path | None = None) -> "Share":
         """1-crop accuracy, or that of the model's own transform, with its count and 95 % Wilson interval.
@@ -195,14 +254,22 @@ def load_run(path: str | Path) -> Run:
     return runs[0]
 
 
-def find_runs(path: Path) -> list[Run]:
-    """Every run at or below `path`, by directory name; UsageError where there is none."""
+def find_runs(path: Path, methods: bool = False) -> list[Run]:
+    """Every run at or below `path`, by directory name; UsageError where there is none.
+
+    methods: those of `tta`, which hold answers of methods, in place of those that hold answers of views.
+    """
     if not path.is_dir():
         raise UsageError(f"no directory {str(path)!r}; give the OUT of a study, or a run below it")
     found = [path] if (path / "run.json").is_file() else sorted(file.parent for file in path.glob("**/run.json"))
-    if not found:
-        raise UsageError(f"no run in {str(path)!r}: no run.json in it or below; `snellen study … -o {path}` makes one")
-    return [Run(folder, read_run_json(folder)) for folder in found]
+    runs = [Run(folder, read_run_json(folder)) for folder in found]
+    wanted = [run for run in runs if ("methods" in run.record) == methods]
+    if not wanted:
+        what, how = ("answers of methods", "tta") if methods else ("run", "study")
+        raise UsageError(
+            f"no {what} in {str(path)!r}: no run.json of any in it or below; `snellen {how} … -o {path}` makes one"
+        )
+    return wanted
 
 
 def read_run_json(path: Path) -> dict[str, Any]:
@@ -278,10 +345,3 @@ def damaged_files(run: Path, commit: dict[str, Any]) -> list[str]:
         if not same:
             damaged.append(file["name"])
     return damaged
-
-
-def _read_part(path: Path, columns: Sequence[str] | None) -> pa.Table:
-    try:
-        return pq.read_table(path, columns=list(columns) if columns else None, memory_map=False, partitioning=None)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UsageError(f"{str(path)!r} cannot be read ({error}); run the study again to redo its shard") from error

@@ -56,7 +56,27 @@ ANSWERS = pa.schema(
     ]
 )
 
-KINDS = {"samples": SAMPLES, "predictions": PREDICTIONS, "merged": MERGED, "probs": PROBS, "answers": ANSWERS}
+# The answer of a test-time method to an image, and what it cost: forward passes, milliseconds in all, and of these
+# those that went into decoding, cutting and augmenting views.
+METHODS = pa.schema(
+    [
+        pa.field("image", pa.int32(), nullable=False),
+        pa.field("method", pa.dictionary(pa.int16(), pa.string()), nullable=False),
+        *_ANSWERS,
+        pa.field("forwards", pa.int32(), nullable=False),
+        pa.field("ms", pa.float32(), nullable=False),
+        pa.field("views_ms", pa.float32(), nullable=False),
+    ]
+)
+
+KINDS = {
+    "samples": SAMPLES,
+    "predictions": PREDICTIONS,
+    "merged": MERGED,
+    "probs": PROBS,
+    "answers": ANSWERS,
+    "methods": METHODS,
+}
 
 
 def made_kinds(zooms: int, keep_probs: bool = False) -> tuple[str, ...]:

@@ -1,0 +1,40 @@
+"""The command `fit`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from snellen.cli.options import AsJson, print_json
+
+
+def fit(
+    runs: Annotated[list[Path], typer.Argument(help="Studies made with --keep-probs, or folders above them.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The policy's file; one that is there is replaced.")],
+    views: Annotated[
+        str | None, typer.Option(help="Choose among these: paper:centre, top36@RUN, …; default all.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=2, help="How many views are learned.")] = 36,
+    error: Annotated[float, typer.Option(help="How often the answer may differ from that of all views.")] = 0.05,
+    confidence: Annotated[float, typer.Option(help="How sure that bound is to hold.")] = 0.9,
+    seed: Annotated[int, typer.Option(help="Of the halves that the order and the rule are learned from.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Learn from runs in which order to look at views, and when an image's answer is settled."""
+    from snellen.store.reader import find_runs
+    from snellen.tta.fit import fit as fit_policy
+    from snellen.tta.views import view_set
+    from snellen.zoom.grid import Grid
+
+    found = [run for path in runs for run in find_runs(path)]
+    size = found[0].grid.size
+    rules = Grid(views, view_set(views, size).rules) if views else None
+    policy = fit_policy(found, rules=rules, views=count, error=error, confidence=confidence, seed=seed)
+    policy.save(out)
+    if as_json:
+        print_json(policy.to_json())
+        return
+    print(
+        f"{out}: {policy.forwards:.1f} of {len(policy)} views an image; {policy.disagreements} of {policy.images} "
+        f"images answered otherwise than by all, at {policy.confidence:.0%} confidence at most {policy.bound:.1%}"
+    )

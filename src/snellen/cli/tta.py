@@ -1,0 +1,106 @@
+"""The command `tta`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from snellen.cli.options import (
+    UNREADABLE,
+    AsJson,
+    Backend,
+    BatchSize,
+    ClassNames,
+    Device,
+    Limit,
+    Models,
+    Normalize,
+    Out,
+    Precision,
+    Quiet,
+    Root,
+    Templates,
+    Workers,
+    check_labels,
+    chosen_models,
+    print_json,
+    whole,
+    wide_console,
+)
+from snellen.errors import UsageError
+
+
+def tta(
+    data: Annotated[
+        str, typer.Argument(help="A data set as for `study`; or a finished study, whose views are merged.")
+    ],
+    method: Annotated[
+        list[str],
+        typer.Option(
+            help="center, 1crop, own, 5crop, 10crop, MERGE:VIEWS (mean:paper:in), anytime, memo-augmix, memo-rrc; "
+            "each with or without +flip; given again for more.",
+        ),
+    ],
+    model: Models = None,
+    policy: Annotated[Path | None, typer.Option(help="Of anytime: a file that `snellen fit` wrote.")] = None,
+    out: Out = Path("snellen-out"),
+    root: Root = None,
+    limit: Limit = None,
+    labels: Annotated[str | None, typer.Option(help="Score by this label source, or CSV (image_id, labels).")] = None,
+    precision: Precision = "fp32",
+    backend: Backend = "auto",
+    device: Device = "auto",
+    batch_size: BatchSize = "auto",
+    workers: Workers = "auto",
+    classnames: ClassNames = None,
+    templates: Templates = None,
+    normalize: Normalize = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Answer by test-time methods, and compare their accuracy and their cost with a centre crop's."""
+    from snellen.analysis.methods import results_of
+    from snellen.datasets import label_source
+    from snellen.engine.progress import reporter
+    from snellen.report.tta import print_methods, write_methods
+    from snellen.store import load_run
+    from snellen.tta.run import tta as run_methods
+
+    source = check_labels([labels])[0] if labels is not None else None
+    if (Path(data) / "run.json").is_file():
+        from snellen.tta.from_study import results_from_study
+
+        if model is not None:
+            raise UsageError(f"{data!r} is a finished study, which has its model; leave -m out, or give its data set")
+        tables = [results_from_study(load_run(data), method, policy, source)]
+    else:
+        source = source or label_source(data)
+        tables = []
+        for spec in chosen_models(model, classnames, templates, normalize):
+            run = run_methods(
+                spec,
+                data,
+                method,
+                policy=policy,
+                root=root,
+                labels=source,
+                out=out,
+                limit=limit,
+                precision=precision,
+                backend=backend,
+                device=device,
+                batch_size=whole("--batch-size", batch_size),
+                workers=whole("--workers", workers),
+                report=reporter(quiet or as_json),
+            )
+            tables.append(results_of(run, source))
+    console = wide_console()
+    for table in tables:
+        figure = write_methods(table, Path(table.path) / "report" if table.timed else out)
+        if not as_json:
+            print_methods(table, console)
+            console.print(f"Figure: {figure}", soft_wrap=True, highlight=False, markup=False)
+    if as_json:
+        print_json([table.to_json() for table in tables])
+    if any(table.errors for table in tables):
+        raise typer.Exit(UNREADABLE)

@@ -1,0 +1,91 @@
+"""Test-time methods as a table on a terminal and as a figure: accuracy against what it costs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from snellen.analysis.methods import MethodResult, MethodResults
+from snellen.atomic import write_atomic, writing
+from snellen.report.tables import percent, print_errors
+
+
+def print_methods(results: MethodResults, console: Console) -> None:
+    """Print one model's table: accuracy with its interval, cost, the paired test, published numbers."""
+    published = any(row.published for row in results.rows)
+    timed = results.timed
+    base = results.rows[0].baseline
+    title = f"{results.model} on {results.data} ({results.precision}), labels {results.labels}"
+    console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
+    table = Table()
+    table.add_column("method", overflow="fold")
+    heads = ["top-1 % [95 %]", "n", "forwards", *(["ms", "of it views", "front"] if timed else ["front"])]
+    heads += [f"against {base}", "p (Holm)", *(["published", "difference"] if published else [])]
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=head.startswith("top"))
+    for row in results.rows:
+        table.add_row(*_cells(row, results.rows, timed, published))
+    console.print(table)
+    notes = [
+        "forwards: mean forward passes an image"
+        + ("; a gradient step's backward passes show in ms." if timed else "."),
+        "front: no other method is as accurate for less, in forwards (f)" + (" or in ms (t)." if timed else "."),
+        f"against {base}: images that only the method, only {base} gets right; p: McNemar's exact test.",
+    ]
+    if timed:
+        notes.insert(
+            1, "ms: what an image costs by this method alone, batches full; views: decoding, cutting, augmenting."
+        )
+    for note in notes:
+        console.print(note, style="dim", markup=False, highlight=False, soft_wrap=True)
+    ratio = memo_ratio(results.rows)
+    if ratio:
+        console.print(ratio, markup=False, highlight=False, soft_wrap=True)
+    for row in results.rows:
+        if row.learned_here:
+            text = f"{row.method} was learned from these very images: its accuracy here is optimistic."
+            console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    for source in dict.fromkeys(p.source for row in results.rows for p in row.published):
+        console.print(f"Published: {source}", markup=False, highlight=False, soft_wrap=True)
+    print_errors(results.errors, console)
+
+
+def _cells(row: MethodResult, rows: Sequence[MethodResult], timed: bool, published: bool) -> list[str]:
+    share = row.accuracy
+    front = "".join(letter for letter, on in zip("ft", row.front, strict=True) if on)
+    cells = [escape(row.method), f"{percent(share.value)} [{100 * share.low:.1f}, {100 * share.high:.1f}]"]
+    cells += [str(share.n), f"{row.forwards:.1f}"]
+    cells += [f"{row.ms:.1f}", f"{row.views_ms:.1f}"] if timed else []
+    cells += [front or "–"]
+    cells += [f"+{row.test.only_a} −{row.test.only_b}", f"{row.p:.3g}"] if row.test else ["–", "–"]
+    if published:
+        cells.append("\n".join(f"{p.value:.2f}" for p in row.published) or "–")
+        cells.append("\n".join(f"{100 * share.value - p.value:+.2f}" for p in row.published) or "–")
+    return cells
+
+
+def memo_ratio(rows: Sequence[MethodResult]) -> str | None:
+    """How memo-rrc's time compares with memo-augmix's, where both ran; the study states 1.15 s against 0.65 s."""
+    of = {kind: next((r for r in rows if r.method.startswith(kind)), None) for kind in ("memo-augmix", "memo-rrc")}
+    mix, crop = of["memo-augmix"], of["memo-rrc"]
+    if mix is None or crop is None or not crop.ms > 0 or not crop.views_ms > 0:
+        return None
+    return (
+        f"{mix.method} takes {mix.ms / crop.ms:.2f} x the time of {crop.method} (published: 1.77 x), "
+        f"its views {mix.views_ms / crop.views_ms:.1f} x; adapting {mix.ms - mix.views_ms:.0f} and "
+        f"{crop.ms - crop.views_ms:.0f} ms an image"
+    )
+
+
+def write_methods(results: MethodResults, folder: Path) -> Path:
+    """Write the figure as `methods.png` and `methods.svg` into a folder, over earlier ones; the path of the SVG."""
+    from snellen.report.figures.methods import methods_figure
+    from snellen.report.figures.style import save
+
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for kind, content in save(methods_figure(results), ("png", "svg")).items():
+            write_atomic(folder / f"methods.{kind}", content)
+    return folder / "methods.svg"

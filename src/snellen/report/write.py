@@ -1,0 +1,142 @@
+"""The files of a report: what was measured of many runs as tables, figures and a page."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from snellen.analysis.summary import Summary
+from snellen.analysis.survey import Survey
+from snellen.atomic import write_atomic, writing
+from snellen.errors import UsageError
+from snellen.report.comparison import matrices, overlap_table, pairs_table, union_table
+from snellen.report.draw import FORMATS, Drawn, drawings
+from snellen.report.evidence import (
+    bias_table,
+    confidence_table,
+    luck_table,
+    oracle_table,
+    origins_table,
+    scales_table,
+    transfer_table,
+    zooms_table,
+)
+from snellen.report.names import run_stems
+from snellen.report.origins import image_origins
+from snellen.report.paper import covers_table, groups_table, locations_table, merging_table, table_1
+from snellen.report.parts import Parts
+from snellen.report.table import Table, as_csv
+from snellen.report.writers import as_latex, as_markdown, markdown
+from snellen.store import Run
+
+KINDS = ("html", "md", "csv", "tex", *FORMATS)
+
+
+def chosen_kinds(text: str | None) -> tuple[str, ...]:
+    """The kinds of files that were asked for, by commas; all where nothing was. UsageError for one there is not."""
+    if text is None:
+        return KINDS
+    kinds = tuple(dict.fromkeys(kind.strip().lower().removeprefix(".") for kind in text.split(",")))
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        raise UsageError(f"no format {unknown[0]!r}; expected some of {','.join(KINDS)}, joined by commas")
+    return kinds
+
+
+def make_tables(survey: Survey, runs: Sequence[Run], *, errata: bool = False) -> list[Table]:
+    """Every table of a report, without those that have nothing to say; `errata`: the groups also as published."""
+    parts = Parts(survey)
+    tables = [
+        table_1(parts),
+        groups_table(parts, errata),
+        locations_table(parts),
+        bias_table(parts),
+        covers_table(parts),
+        transfer_table(parts),
+        luck_table(parts),
+        merging_table(parts),
+        pairs_table(survey),
+        *matrices(survey),
+        overlap_table(survey),
+        union_table(survey),
+        origins_table(image_origins(runs)),
+        zooms_table(parts),
+        scales_table(parts),
+        oracle_table(parts),
+        confidence_table(parts),
+    ]
+    return [table for table in tables if table is not None]
+
+
+def write_report(
+    survey: Survey, runs: Sequence[Run], folder: Path, kinds: Sequence[str], tables: Sequence[Table]
+) -> None:
+    """Write the files of a report into `folder`: of each table, of each figure, the page; the same bytes each time.
+
+    kinds: of `KINDS`. `csv` and `tex` are a file a table, `csv` also one of the images of each run; `md` is one file.
+    Raises UsageError or Stopped where nothing can be written.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in _text_files(survey, kinds, tables):
+            write_atomic(folder / name, text.encode("utf-8", "backslashreplace"))
+        drawn = _draw(survey, runs, folder, kinds)
+    if "html" in kinds:
+        from snellen.report.page import write_page
+
+        write_page(survey, runs, folder, drawn, tables)
+
+
+def _text_files(survey: Survey, kinds: Sequence[str], tables: Sequence[Table]) -> Iterator[tuple[str, str]]:
+    """Names and contents of the files that are no figures."""
+    read = [table for table in tables if table.listed]
+    if "csv" in kinds:
+        yield from ((f"{table.name}.csv", as_csv(table)) for table in tables)
+        for summary, stem in zip(survey.summaries, run_stems(survey.summaries, survey.names), strict=True):
+            yield f"{stem}_images.csv", images_csv(summary)
+    if "tex" in kinds:
+        yield from ((f"{table.name}.tex", as_latex(table)) for table in read)
+    if "md" in kinds:
+        notes = [f"- {note}" for note in map(markdown, survey.notes)]
+        head = ["# Zoom study", "", *([*notes, ""] if notes else []), ""]
+        yield "tables.md", "\n".join(head) + "\n".join(map(as_markdown, read))
+
+
+def _draw(survey: Survey, runs: Sequence[Run], folder: Path, kinds: Sequence[str]) -> list[Drawn]:
+    """Write the figures that are files; what the page takes of them."""
+    files = [kind for kind in FORMATS if kind in kinds]
+    formats = list(dict.fromkeys([*(["svg"] if "html" in kinds else []), *files]))
+    drawn: list[Drawn] = []
+    if not formats:
+        return drawn
+    from snellen.report.figures.style import save
+
+    for one in drawings(survey.summaries, survey.names, image_origins(runs)):
+        content = save(one.figure(), formats)
+        for kind in files:
+            write_atomic(folder / f"{one.name}.{kind}", content[kind])
+        if "html" in kinds:
+            drawn.append(Drawn(one.name, one.kind, one.title, one.table, one.about, content["svg"].decode()))
+    return drawn
+
+
+def images_csv(summary: Summary) -> str:
+    """A line for each scored image: how many zooms read it, and how much the answer depends on the zoom."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(["image_id", "winning", "zooms", "sensitivity", "consensus", "consensus_share", "one_crop"])
+    stats, zoom = summary.image_stats, summary.grid.one_crop
+    one_crop = summary.correct[:, zoom].astype(int).tolist() if zoom is not None else [""] * summary.images
+    lines.writerows(
+        zip(
+            summary.scored_ids,
+            stats.winning.tolist(),
+            [summary.zooms] * summary.images,
+            (f"{value:.4f}" for value in stats.sensitivity.tolist()),
+            stats.consensus.tolist(),
+            (f"{value:.4f}" for value in stats.consensus_share.tolist()),
+            one_crop,
+            strict=True,
+        )
+    )
+    return text.getvalue()

@@ -1,0 +1,1 @@
+"""Zoom at test time: several views of an image merged into one answer, and networks adapted to one image."""

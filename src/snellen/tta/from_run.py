@@ -1,0 +1,93 @@
+"""Methods on a run that is there already: no forward pass, only the merges that its files allow."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from snellen.engine.answers import MERGES as STORED_MERGES
+from snellen.engine.answers import top_classes
+from snellen.errors import UsageError
+from snellen.labels import ClassMap
+from snellen.store import Run
+from snellen.store.schema import TOP
+from snellen.tta.merge import Merge, merged
+from snellen.zoom.grid import ViewRule
+
+# Half the smallest number that float16 tells from 0: what a probability is taken for that was rounded to 0.
+UNDERFLOW = 2.0**-25
+
+
+def merged_from_run(run: Run, rules: Sequence[ViewRule], merge: Merge) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The merged answer of each image of a run: int32 `[images, 5]` best ids first (-1 pads), and their scores.
+
+    A run with all probabilities gives every merge of any views of its grid, exact to the rounding of float16: a
+    probability that float16 rounds to 0 counts as 2^-25 in a geometric mean. A run without gives what it stored: mean
+    and max over zoom-in, zoom-out, zoom-224 and all of its views. Raises UsageError for anything else.
+    """
+    merge.check(len(rules))
+    zooms = places_in(run, rules)
+    if not run.keeps_probs:
+        return _stored(run, zooms, merge)
+    ids = np.full((len(run.images), TOP), -1, np.int32)
+    scores = np.full(ids.shape, np.nan, np.float32)
+    for rows, probs in run.probabilities(zooms):
+        ids[rows], scores[rows] = best_of(merged(widened(probs, merge), merge, run.class_map), run.class_map)
+    return ids, scores
+
+
+def places_in(run: Run, rules: Sequence[ViewRule]) -> NDArray[np.intp]:
+    """Where the views of some rules are in a run's grid: intp `[rules]`; UsageError where it lacks some."""
+    place = {rule: zoom for zoom, rule in enumerate(run.grid)}
+    lacking = sum(rule not in place for rule in rules)
+    if lacking:
+        raise UsageError(
+            f"the run's grid {run.grid.name!r} lacks {lacking} of {len(rules)} views; give DATA and -m MODEL instead"
+        )
+    return np.array([place[rule] for rule in rules], np.intp)
+
+
+def widened(probs: NDArray[np.float16], merge: Merge) -> NDArray[np.float32]:
+    """Kept probabilities `[images, views, classes]` as float32, ready for `merged`."""
+    wide = probs.astype(np.float32)
+    if merge.name == "gmean":
+        wide[(wide == 0) & (wide > 0).any(axis=1, keepdims=True)] = UNDERFLOW
+    return wide
+
+
+def best_of(scores: NDArray[np.float32], classes: ClassMap | None) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The five best ids of each row of scores, ties to the lowest id, and their scores; nan where the id is -1."""
+    ids = top_classes(scores, classes)
+    best = np.take_along_axis(scores, np.maximum(ids, 0), 1)
+    return ids, np.where(ids >= 0, best, np.nan).astype(np.float32)
+
+
+def _stored(run: Run, zooms: NDArray[np.intp], merge: Merge) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """What the run's `merged` table holds, where the views are one of its groups; one view's answer is stored too."""
+    groups = {**run.grid.groups, "all": np.arange(len(run.grid))}
+    wanted = np.sort(zooms)
+    group = next((name for name, members in groups.items() if np.array_equal(members, wanted)), None)
+    if len(zooms) == 1:  # each merge of one view orders the classes as the view does
+        return _columns(run, lambda column: run.answers(column)[:, zooms[0]])
+    if group is None or merge.name not in STORED_MERGES:
+        raise UsageError(
+            f"{str(run.path)!r} kept no probabilities, so it has mean and max over {', '.join(groups)} only, not "
+            f"{merge} of {len(zooms)} views; make the run again with `snellen study --keep-probs` in another -o"
+        )
+    table = run.table("merged")
+    part = table.filter(pc.and_(pc.equal(table["group"], group), pc.equal(table["merge"], merge.name)))
+    rows = np.searchsorted(run.images, part["image"].to_numpy())
+
+    def column(name: str) -> NDArray[Any]:
+        values = np.empty(len(run.images), np.float32 if name[0] == "p" else np.int32)
+        values[rows] = part[name].to_numpy()
+        return values
+
+    return _columns(run, column)
+
+
+def _columns(run: Run, column: Callable[[str], NDArray[Any]]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    ids = np.stack([column(f"id{k}") for k in range(TOP)], axis=1).astype(np.int32)
+    return ids, np.stack([column(f"p{k}") for k in range(TOP)], axis=1).astype(np.float32)

@@ -1,0 +1,60 @@
+"""The table of methods from a finished study: accuracy and forward passes, without computing any."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snellen.analysis.methods import Answered, MethodResults, method_results
+from snellen.classifiers.base import ModelCard
+from snellen.errors import UsageError
+from snellen.store import Run
+from snellen.tta.from_run import best_of, merged_from_run, places_in
+from snellen.tta.methods import Method, parse_methods
+from snellen.tta.policy import first_settled, leads, read_policy
+
+
+def results_from_study(
+    run: Run, methods: Sequence[str], policy: str | Path | None = None, labels: str | None = None
+) -> MethodResults:
+    """Score methods whose views a study has seen.
+
+    Raises UsageError for those that it cannot answer: views that its grid lacks, merges that need probabilities that
+    it did not keep, MEMO.
+    """
+    held = None if policy is None else read_policy(policy)
+    own = ModelCard.from_json(run.record["model"]["card"]).own if "own" in run.record["model"]["card"] else None
+    chosen = parse_methods(methods, held, run.grid.size, own)
+    answered = {method.name: _answered(run, method) for method in chosen}
+    return method_results(run, answered, labels, {method.name: method.learned_from for method in chosen})
+
+
+def _answered(run: Run, method: Method) -> Answered:
+    unknown = np.full(len(run.images), np.nan, np.float32)
+    if method.kind == "memo":
+        raise UsageError(
+            f"{method.name} adapts the network, which a finished study cannot show; give DATA and -m MODEL"
+        )
+    if method.kind == "merge":
+        ids, _ = merged_from_run(run, method.rules, method.merge)
+        return Answered(ids[:, 0], np.full(len(ids), len(method.rules), np.int32), unknown, unknown)
+    ids, forwards = anytime_from_run(run, method)
+    return Answered(ids, forwards, unknown, unknown)
+
+
+def anytime_from_run(run: Run, method: Method) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """An `anytime` method's best id of each image and the views it took: int32 `[images]` each."""
+    zooms = places_in(run, method.rules)
+    if not run.keeps_probs:
+        raise UsageError(
+            f"{str(run.path)!r} kept no probabilities, which anytime needs; make the run again with "
+            "`snellen study --keep-probs` in another -o"
+        )
+    ids, forwards = np.full(len(run.images), -1, np.int32), np.zeros(len(run.images), np.int32)
+    for rows, probs in run.probabilities(zooms):
+        shown = probs.astype(np.float32)
+        stops = first_settled(leads(shown), method.threshold, len(method.rules))
+        means = np.cumsum(shown, axis=1)[np.arange(len(shown)), stops - 1] / stops[:, None]
+        ids[rows], forwards[rows] = best_of(means.astype(np.float32), run.class_map)[0][:, 0], stops
+    return ids, forwards

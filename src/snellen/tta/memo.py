@@ -1,0 +1,215 @@
+"""MEMO: a network adapted to one image by one gradient step, and restored.
+
+The step is on the entropy of the mean prediction over random views (Zhang, Levine, Finn 2021, arXiv 2110.09506).
+Parameters are arguments here: a step makes new ones for one image, and those of the network are only ever read.
+"""
+
+import contextlib
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch.func import functional_call, grad, vmap
+
+from snellen.errors import ModelError
+from snellen.labels import ClassMap
+from snellen.tta.augment import random_views
+from snellen.tta.memo_options import MemoOptions
+from snellen.tta.mixing import MixedStatistics
+from snellen.tta.views import view_set
+from snellen.zoom.grid import WINDOW, ViewRule
+from snellen.zoom.render import render
+
+Parameters = dict[str, torch.Tensor]
+# Images adapted together on a GPU; halved where memory does not allow it.
+GPU_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What the network adapted to one image answers on its prediction view.
+
+    logits: float32 `[classes]`.
+    augment_ms, adapt_ms: milliseconds for the random views; for the gradient step and the answer.
+    """
+
+    logits: NDArray[np.float32]
+    augment_ms: float
+    adapt_ms: float
+
+    @property
+    def log_probs(self) -> NDArray[np.float32]:
+        """The logarithm of the softmax, float32 `[classes]`."""
+        shifted = self.logits - self.logits.max()
+        return np.asarray(shifted - np.log(np.exp(shifted).sum()))
+
+
+class Memo:
+    """A network that is adapted anew to every image.
+
+    module: gives logits of normalised views `[n, 3, size, size]`; it is put in evaluation mode, its parameters are
+        never written.
+    mean, std: the normalisation of its views, RGB in 0 … 1.
+    size: side of its views in pixels.
+    rule: the view it answers on after the step; by default Resize(256, bilinear) and CenterCrop(224), as published.
+    precision: `fp32`, or `bf16` = autocast over float32 parameters.
+    classes: the entropy is of these classes alone, as the published code has it for class subsets; `logits` are whole.
+    compiled: compile the step on a CPU, once for a network and number of views: some tens of seconds the first time on
+        a machine. Where that fails the step runs eagerly, and `notes` says so.
+
+    Raises ModelError for a network whose parameters are not float32, and for `fp16`, in which gradients vanish.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        options: MemoOptions,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        size: int = WINDOW,
+        rule: ViewRule | None = None,
+        precision: str = "fp32",
+        device: str = "cpu",
+        classes: ClassMap | None = None,
+        compiled: bool = True,
+    ) -> None:
+        if precision not in ("fp32", "bf16"):
+            raise ModelError(f"MEMO in {precision}: its gradients would vanish; use fp32 or bf16")
+        for value in module.parameters():
+            if value.is_floating_point() and value.dtype != torch.float32:
+                kind = str(value.dtype).removeprefix("torch.")
+                raise ModelError(
+                    f"the model's parameters are {kind}, but MEMO's step needs float32 ones; leave them in float32 and "
+                    "choose precision bf16"
+                )
+        self.options = options
+        self.notes: tuple[str, ...] = ()
+        self._device = torch.device(device)
+        self._size = size
+        self._rule = rule or view_set("center", size).rules[0]
+        self._bf16 = precision == "bf16"
+        if self._device.type == "cuda" and not self._bf16:  # TF32 keeps 10 bits of each factor
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        self._module = module.eval().to(self._device)
+        self._parameters = {name: _channels_last(p.detach()) for name, p in self._module.named_parameters()}
+        self._buffers = {name: b.detach() for name, b in self._module.named_buffers()}
+        self._mean, self._std = (torch.tensor(v, dtype=torch.float32, device=self._device) for v in (mean, std))
+        self._taking_part = None if classes is None else torch.from_numpy(classes.taking_part).to(self._device)
+        self._loss: Callable[[Parameters, torch.Tensor], torch.Tensor] = self._entropy
+        self._prepared = self._device.type != "cpu" or not compiled
+
+    def adapt(self, image: Image.Image, key: str | int) -> Adapted:
+        """The answer on an RGB image after one step on random views of it; `key` (its id, hash or place) seeds them."""
+        views, view, augment_ms = self._views(image, key)
+        if not self._prepared:
+            self._compile(views)
+        start = time.perf_counter()
+        logits = self._answer(self._stepped(self._gradient(self._network_input(views))), view)
+        return Adapted(logits.cpu().numpy(), augment_ms, _ms(start))
+
+    def adapt_many(self, images: Sequence[Image.Image], keys: Sequence[str | int]) -> list[Adapted]:
+        """`adapt` of each image; on a GPU several at once, each with gradients and parameters of its own.
+
+        On a CPU one compiled step after another is faster than a batch (a convolution with weights for each image
+        runs as one with groups), and needs the memory of one.
+        """
+        if self._device.type == "cpu":
+            return [self.adapt(image, key) for image, key in zip(images, keys, strict=True)]
+        done: list[Adapted] = []
+        together = GPU_BATCH
+        while len(done) < len(images):
+            chunk = slice(len(done), len(done) + together)
+            try:
+                done += self.adapt_batch(images[chunk], keys[chunk])
+            except torch.OutOfMemoryError:
+                if together == 1:
+                    raise
+                together //= 2
+        return done
+
+    def adapt_batch(self, images: Sequence[Image.Image], keys: Sequence[str | int]) -> list[Adapted]:
+        """`adapt` of all images in one batch; each has an equal share of the batch's time."""
+        given = [self._views(image, key) for image, key in zip(images, keys, strict=True)]
+        start = time.perf_counter()
+        views = torch.stack([self._network_input(views) for views, _, _ in given])
+        view = torch.stack([view for _, view, _ in given])
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "There is a performance drop")  # an operation that vmap runs in a loop
+            gradients = vmap(grad(self._entropy), in_dims=(None, 0))(self._parameters, views)
+            adapted = {name: value - self.options.lr * gradients[name] for name, value in self._parameters.items()}
+            logits = vmap(self._logits)(adapted, view)[:, 0].float().cpu().numpy()
+        each = _ms(start) / len(given)
+        return [Adapted(row, augment_ms, each) for row, (_, _, augment_ms) in zip(logits, given, strict=True)]
+
+    def _views(self, image: Image.Image, key: str | int) -> tuple[NDArray[Any], torch.Tensor, float]:
+        start = time.perf_counter()
+        views = random_views(image, self.options, key, self._size)
+        augment_ms = _ms(start)
+        return views, self._network_input(render(image, [self._rule])), augment_ms
+
+    def _network_input(self, views: NDArray[Any]) -> torch.Tensor:
+        pixels = torch.from_numpy(views).to(self._device).float() / 255
+        return ((pixels - self._mean) / self._std).permute(0, 3, 1, 2)
+
+    def _logits(self, parameters: Parameters, views: torch.Tensor) -> torch.Tensor:
+        strength = self.options.prior_strength
+        mixed = contextlib.nullcontext() if strength is None else MixedStatistics(strength)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16), mixed:
+            logits: torch.Tensor = functional_call(self._module, (parameters, self._buffers), (views,))
+        return logits
+
+    def _entropy(self, parameters: Parameters, views: torch.Tensor) -> torch.Tensor:
+        logits = self._logits(parameters, views).float()
+        return marginal_entropy(logits if self._taking_part is None else logits[:, self._taking_part])
+
+    def _gradient(self, views: torch.Tensor) -> Parameters:
+        leaves = {name: value.detach().requires_grad_() for name, value in self._parameters.items()}
+        with torch.enable_grad():
+            loss = self._loss(leaves, views)
+        found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+        return {name: value for name, value in zip(leaves, found, strict=True) if value is not None}
+
+    def _stepped(self, gradient: Parameters) -> Parameters:
+        rate = self.options.lr
+        return self._parameters | {name: self._parameters[name] - rate * value for name, value in gradient.items()}
+
+    def _answer(self, parameters: Parameters, view: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return self._logits(parameters, view)[0].float()
+
+    def _compile(self, views: NDArray[Any]) -> None:
+        self._prepared = True
+        # Without it the inputs of depthwise convolutions are laid out anew in the backward pass: a tenth of its time.
+        options: dict[str, str | int | bool | Callable[..., Any]] = {"force_layout_optimization": True}
+        self._loss = torch.compile(self._entropy, dynamic=False, fullgraph=True, options=options)
+        try:
+            self._gradient(self._network_input(views))
+        except Exception as error:  # no compiler, or a network it cannot take: many kinds; eager raises what is real
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            self.notes = (f"MEMO runs eagerly, about half as fast: its step could not be compiled ({reason})",)
+            self._loss = self._entropy
+
+
+def marginal_entropy(logits: torch.Tensor) -> torch.Tensor:
+    """The entropy of the mean of the views' softmax, in nats; logits `[views, classes]`.
+
+    >>> float(marginal_entropy(torch.tensor([[1000.0, 0.0], [0.0, 1000.0]])))
+    0.6931471824645996
+    """
+    logs = torch.log_softmax(logits, dim=1).logsumexp(dim=0) - float(np.log(logits.shape[0]))
+    return -(logs.exp() * logs).sum()
+
+
+def _channels_last(value: torch.Tensor) -> torch.Tensor:
+    return value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
+
+
+def _ms(start: float) -> float:
+    return 1000 * (time.perf_counter() - start)

@@ -1,0 +1,300 @@
+"""Zooms at test time as a torch module: images at source resolution in, one merged answer each out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from snellen.classifiers.base import IMAGENET_MEAN, IMAGENET_STD, OwnTransform
+from snellen.classifiers.loaded import triple
+from snellen.classifiers.network import probe
+from snellen.classifiers.spec import parse_spec
+from snellen.errors import ModelError, UsageError
+from snellen.labels import IMAGENET_1K, ClassSpace
+from snellen.tta.merge import Merge, merged, parse_merge
+from snellen.tta.policy import Policy, check_size, lead, spread
+from snellen.tta.views import view_set
+from snellen.zoom.grid import WINDOW, Grid, ViewRule
+from snellen.zoom.render import UnreadableImage, render
+
+# Views in one forward pass where nothing else is said.
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Vote:
+    """What one view says. `agrees`: whether it is the class of the merged answer."""
+
+    rule: ViewRule
+    answer: str
+    confidence: float
+    agrees: bool
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How an image's answer came about: its class, its share of the merged scores, and every view's vote."""
+
+    answer: str
+    confidence: float
+    votes: tuple[Vote, ...]
+
+    def __str__(self) -> str:
+        agree = sum(vote.agrees for vote in self.votes)
+        lines = [f"{self.answer} ({self.confidence:.1%}), {agree} of {len(self.votes)} views agree"]
+        for vote in self.votes:
+            rule, mark = vote.rule, "=" if vote.agrees else " "
+            place = (
+                f"scale {rule.scale or rule.resize}, row {rule.row}, col {rule.col}{', mirrored' if rule.flip else ''}"
+            )
+            lines.append(f"{mark} {place}: {vote.answer} ({vote.confidence:.1%})")
+        return "\n".join(lines)
+
+
+class ZoomTTA(torch.nn.Module):
+    """A classifier that looks at several zooms of every image; a drop-in `nn.Module`.
+
+    model: a spec (`timm/NAME`, `embedded/NAME`, `FILE.py:FUNCTION`, …), or a module that maps normalised views
+        `[n, 3, size, size]` to logits `[n, classes]`.
+    views: what `tta/views.py` names (`paper:in`, `top36@RUN`, `5crop+flip`, …), a `Grid`, or a `Policy` (or its
+        file, which ends in `.json`): then views are looked at one after another until the answer is settled.
+    merge: `mean`, `max`, `gmean`, `vote`, `confident-k` (confident-8) or `zero`; a policy's is the mean.
+    budget: at most so many views an image, the first in their order; all where None.
+    mean, std: of the module's views, RGB in 0 … 1; those of its `pretrained_cfg` (timm) or ImageNet's where None.
+    size: side of the views in pixels; 224 where the network accepts it, else its own.
+    classes: names of the classes, for `explain`; ImageNet's where there are a thousand.
+    batch_size: views in one forward pass.
+
+    `forward` takes PIL images, uint8 arrays `[height, width, 3]`, uint8 tensors `[3, height, width]`, or a list of
+    such (or a batch as one tensor), all at source resolution: a zoom reaches their own pixels. It returns
+    log-probabilities `[images, classes]`, float32, on the network's device: the logarithm of the merged scores, which
+    `max` alone scales to sum to 1. The network may be moved, run under autocast or be compiled like any module; views
+    are cut on the CPU, outside of any graph. It is put in evaluation mode.
+
+    Raises UsageError for views, merges and images that are none, ModelError for a model that cannot be run.
+
+    >>> network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())  # classes: red, green, blue
+    >>> tta = ZoomTTA(network, "5crop", mean=0.5, std=0.5, classes=["red", "green", "blue"])
+    >>> tta(Image.new("RGB", (300, 260), "green")).argmax().item()
+    1
+    """
+
+    def __init__(
+        self,
+        model: "str | torch.nn.Module",
+        views: "str | Grid | Policy" = "paper:in",
+        merge: str = "mean",
+        budget: int | None = None,
+        *,
+        mean: Sequence[float] | float | None = None,
+        std: Sequence[float] | float | None = None,
+        size: int | None = None,
+        classes: Sequence[str] | None = None,
+        batch_size: int = BATCH,
+    ) -> None:
+        super().__init__()
+        if budget is not None and budget < 1:
+            raise UsageError(f"budget={budget}: expected at least 1 view")
+        if batch_size < 1:
+            raise UsageError(f"batch_size={batch_size}: expected at least 1")
+        self._merge = parse_merge(merge)
+        known = _known(model, mean, std, classes)
+        self.size, self.classes = _shown_size(known, size)
+        self.network = known.module
+        self.mean: torch.Tensor
+        self.std: torch.Tensor
+        device = _device_of(known.module)
+        self.register_buffer("mean", torch.tensor(known.mean, device=device).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(known.std, device=device).view(1, 3, 1, 1), persistent=False)
+        self.names = _names(known.space, self.classes)
+        self.policy = _policy(views, self._merge)
+        rules = self.policy.rules if self.policy else _rules(views, self.size, known.own)
+        if self.policy:
+            check_size(self.policy, self.size)
+        elif any(rule.size != self.size for rule in rules):
+            raise UsageError(f"the views are {rules[0].size} pixels wide, but the model is shown {self.size}")
+        self.rules = rules[:budget]
+        self._merge.check(len(self.rules))
+        self.batch_size = batch_size
+        self.eval()
+
+    def forward(self, images: Any) -> torch.Tensor:
+        """Log-probabilities `[images, classes]` of one image or several at source resolution."""
+        pictures = as_pictures(images)
+        if not pictures:
+            return torch.empty(0, self.classes, device=self.mean.device)
+        scores, _ = self._settle(pictures) if self.policy else self._all(pictures)
+        return _log(scores, self._merge)
+
+    def explain(self, image: Any) -> Explanation:
+        """What each view that was looked at says of one image, and the merged answer."""
+        pictures = as_pictures(image)
+        if len(pictures) != 1:
+            raise UsageError(f"explain: {len(pictures)} images; give one")
+        with torch.no_grad():
+            scores, probs = self._settle(pictures) if self.policy else self._all(pictures)
+            total = _log(scores, self._merge).exp()[0]
+        answer, seen = int(total.argmax()), probs[0]
+        votes = tuple(
+            Vote(rule, self.names[k], float(row[k]), k == answer)
+            for rule, row, k in zip(self.rules, seen, seen.argmax(1).tolist(), strict=False)
+        )
+        return Explanation(self.names[answer], float(total[answer]), votes)
+
+    def _probs(self, views: torch.Tensor) -> torch.Tensor:
+        """Probabilities, float32 `[n, classes]`, of uint8 views `[n, size, size, 3]`."""
+        logits = []
+        for part in torch.split(views, self.batch_size):
+            pixels = part.to(self.mean.device).permute(0, 3, 1, 2).float() / 255
+            logits.append(self.network((pixels - self.mean) / self.std))
+        return torch.cat(logits).float().softmax(1)
+
+    def _all(self, pictures: Sequence[Image.Image]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Merged scores `[images, classes]`, and the views' probabilities `[images, views, classes]`."""
+        probs = torch.stack([self._probs(_cut(picture, self.rules)) for picture in pictures])
+        return merged(probs, self._merge), probs
+
+    def _settle(self, pictures: Sequence[Image.Image]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The same, with each image's views as far as it was shown: one round a view, over images under way."""
+        assert self.policy is not None
+        open_ = list(range(len(pictures)))
+        shown: list[list[torch.Tensor]] = [[] for _ in pictures]
+        totals: list[torch.Tensor] = [torch.zeros(self.classes, device=self.mean.device)] * len(pictures)
+        for k, rule in enumerate(self.rules, 1):
+            views = torch.cat([_cut(pictures[i], (rule,)) for i in open_])
+            for i, row in zip(open_, self._probs(views), strict=True):
+                shown[i].append(row)
+                totals[i] = totals[i] + row
+            leads = lead(torch.stack([totals[i] for i in open_]) / k)
+            settled = (leads >= self.policy.threshold * spread(k, len(self.policy))).tolist()
+            open_ = [i for i, done in zip(open_, settled, strict=True) if not done]
+            if not open_:
+                break
+        scores = torch.stack([total / len(rows) for total, rows in zip(totals, shown, strict=True)])
+        return scores, [torch.stack(rows) for rows in shown]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A network and what is known of it."""
+
+    module: torch.nn.Module
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    own: OwnTransform | None
+    space: ClassSpace | None
+
+
+def _known(
+    model: "str | torch.nn.Module",
+    mean: Sequence[float] | float | None,
+    std: Sequence[float] | float | None,
+    classes: Sequence[str] | None,
+) -> _Known:
+    if isinstance(model, str):
+        if mean is not None or std is not None or classes is not None:
+            raise ModelError("mean, std and classes go with a module; with a spec, write ,mean=…,std=…,classes=FILE")
+        from snellen.classifiers.sources import load
+
+        loaded = load(_viewable(model))
+        return _Known(loaded.module, loaded.mean, loaded.std, loaded.own, loaded.space)
+    if not isinstance(model, torch.nn.Module):
+        raise ModelError(f"{model!r} is no model: give a spec or a torch.nn.Module")
+    config = getattr(model, "pretrained_cfg", None) or {}  # what timm keeps with its networks
+    means = triple("mean", config.get("mean", IMAGENET_MEAN) if mean is None else mean)
+    stds = triple("std", config.get("std", IMAGENET_STD) if std is None else std)
+    space = None if classes is None else ClassSpace.of_names(tuple(classes))
+    return _Known(model.eval(), means, stds, None, space)
+
+
+def _viewable(text: str) -> Any:
+    spec = parse_spec(text)
+    if spec.kind == "vlm":
+        raise ModelError(f"{text} answers in words and gives no logits: its views cannot be merged")
+    return spec
+
+
+def _shown_size(known: _Known, size: int | None) -> tuple[int, int]:
+    """The side of the views and the number of classes; ModelError where the network cannot run on such views."""
+    own = known.own.size if known.own else WINDOW
+    sizes = (size,) if size else tuple(dict.fromkeys((WINDOW, own)))
+    return probe(known.module, sizes, _device_of(known.module))
+
+
+def _device_of(module: torch.nn.Module) -> torch.device:
+    return next((value.device for value in module.parameters()), torch.device("cpu"))
+
+
+def _names(space: ClassSpace | None, classes: int) -> tuple[str, ...]:
+    space = space or (IMAGENET_1K if classes == len(IMAGENET_1K) else None)
+    if space is None:
+        return tuple(f"class {k}" for k in range(classes))
+    if len(space) != classes:
+        raise ModelError(f"{len(space)} class names, but the model gives {classes} logits; name every class")
+    return space.names
+
+
+def _policy(views: "str | Grid | Policy", merge: Merge) -> Policy | None:
+    if isinstance(views, str) and views.endswith(".json"):
+        from snellen.tta.policy import read_policy
+
+        views = read_policy(views)
+    if not isinstance(views, Policy):
+        return None
+    if merge.name != "mean":
+        raise UsageError(f"merge={str(merge)!r}: a policy settles the mean of its views; leave merge out")
+    return views
+
+
+def _rules(views: "str | Grid | Policy", size: int, own: OwnTransform | None) -> tuple[ViewRule, ...]:
+    if isinstance(views, str):
+        return view_set(views, size, own).rules
+    if not isinstance(views, Grid) or not len(views):
+        raise UsageError(f"views={views!r}: expected a name such as 'paper:in', a Grid with views, or a Policy")
+    return views.rules
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _cut(picture: Image.Image, rules: Sequence[ViewRule]) -> torch.Tensor:
+    """Views of an image, uint8 `[rules, size, size, 3]`; Pillow's work, which no compiler may look into."""
+    try:
+        return torch.from_numpy(render(picture, rules))
+    except UnreadableImage as error:
+        raise UsageError(str(error)) from error
+
+
+def _log(scores: torch.Tensor, merge: Merge) -> torch.Tensor:
+    logs = torch.log(scores)
+    return logs - logs.logsumexp(1, keepdim=True) if merge.name == "max" else logs
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def as_pictures(images: Any) -> list[Image.Image]:
+    """RGB images of one image or a list: PIL, uint8 arrays `[h, w, 3]`, uint8 tensors `[3, h, w]` or `[n, 3, h, w]`.
+
+    Raises UsageError for anything else; it says what was given.
+    """
+    if isinstance(images, list | tuple):
+        return [picture for image in images for picture in as_pictures(image)]
+    if isinstance(images, Image.Image):
+        return [images.convert("RGB")]
+    if isinstance(images, torch.Tensor):
+        if images.dtype == torch.uint8 and images.ndim in (3, 4) and images.shape[-3] == 3:
+            batch = images if images.ndim == 4 else images[None]
+            return [Image.fromarray(image) for image in batch.permute(0, 2, 3, 1).contiguous().cpu().numpy()]
+        raise UsageError(
+            f"a tensor of {str(images.dtype).removeprefix('torch.')} {list(images.shape)}: expected decoded pixels, "
+            "uint8 [3, height, width] at source resolution, not normalised ones"
+        )
+    if isinstance(images, np.ndarray):
+        if images.dtype == np.uint8 and images.ndim in (3, 4) and images.shape[-1] == 3:
+            return [Image.fromarray(image) for image in images.reshape(-1, *images.shape[-3:])]
+        raise UsageError(
+            f"an array of {images.dtype} {list(images.shape)}: expected decoded pixels, uint8 [height, width, 3]"
+        )
+    raise UsageError(
+        f"{type(images).__name__}: expected PIL images, uint8 arrays or uint8 tensors at source resolution"
+    )

@@ -1,0 +1,115 @@
+"""Test-time methods over a data set: what `snellen tta` does."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from snellen.classifiers import prepare
+from snellen.datasets import open_dataset
+from snellen.engine.plan import Work
+from snellen.engine.progress import Reporter, silent
+from snellen.errors import ModelError
+from snellen.store import Run
+from snellen.study import show
+from snellen.tta.memo_options import parse_memo
+from snellen.tta.methods import Method, check_method, is_memo, parse_methods
+from snellen.tta.policy import Policy, read_policy
+from snellen.tta.views import union
+from snellen.zoom.grid import Grid
+
+if TYPE_CHECKING:
+    import torch
+
+LOADER = "snellen.tta.worker:load_worker"
+# What one view of a gradient step costs, in views of a converted network: measured, MobileNetV2 on a CPU.
+STEP = 16
+
+
+def tta(
+    model: "str | torch.nn.Module" = "embedded/efficientnet_lite0",
+    data: str | Path = "examples",
+    methods: Sequence[str] = ("center",),
+    *,
+    policy: str | Path | Policy | None = None,
+    root: str | Path | None = None,
+    labels: str | Path | None = None,
+    out: str | Path = "snellen-out",
+    limit: int | None = None,
+    precision: str = "fp32",
+    backend: str = "auto",
+    device: str = "auto",
+    batch_size: int | None = None,
+    workers: int | None = None,
+    mean: Sequence[float] | float | None = None,
+    std: Sequence[float] | float | None = None,
+    classes: Sequence[str] | None = None,
+    name: str | None = None,
+    report: Reporter = silent,
+) -> Run:
+    """Answer every image of a data set by every method, in one pass; a run that `out` holds part of is completed.
+
+    methods: as `tta/methods.py` reads them (`center`, `mean:paper:in`, `anytime`, `memo-rrc,k=16`, …).
+    policy: of `anytime`, or the file that holds it.
+    The others are those of `study`. Methods share decoded images and views; each method's row still says what it
+    would have cost alone. MEMO runs in PyTorch whatever backend computes the views.
+
+    Raises UsageError for a method that is none, ModelError where the backend asked for has no gradients but MEMO needs
+    them, and what `study` raises.
+    """
+    held = policy if isinstance(policy, Policy) or policy is None else read_policy(policy)
+    memo = [text for text in methods if is_memo(text)]
+    if memo and backend == "openvino":
+        raise ModelError(
+            f"{memo[0]} needs gradients, which the openvino backend has not; leave --backend out, or torch"
+        )
+    for text in methods:  # a wrong one is cheaper to find than a model is to prepare
+        check_method(text, held)
+    if memo and not isinstance(model, str):
+        backend = "torch"  # only the object itself has gradients: its converted form does not lead back to it
+    report.status(f"opening {data}")
+    dataset = open_dataset(data, root)
+    report.status(f"preparing {model if isinstance(model, str) else name or type(model).__name__}")
+    prepared = prepare(
+        model,
+        precision=precision,
+        backend=backend,
+        device=device,
+        batch_size=batch_size,
+        mean=mean,
+        std=std,
+        classes=classes,
+        name=name,
+    )
+    if memo and precision == "fp16":
+        raise ModelError(f"{memo[0]} in fp16: its gradients would vanish; use --precision fp32 or bf16")
+    chosen = parse_methods(methods, held, prepared.card.view_size, prepared.card.own)
+    for method in chosen:
+        if dataset.fingerprint in method.learned_from:
+            report.status(f"{method.name} was learned from these very images: its accuracy here is optimistic")
+    return show(
+        dataset,
+        prepared,
+        _grid(chosen),
+        Path(out),
+        labels=[labels],
+        limit=limit,
+        batch_size=batch_size,
+        workers=workers,
+        work=Work(LOADER, [method.to_json() for method in chosen], _cost(chosen)),
+        report=report,
+    )
+
+
+def _grid(methods: Sequence[Method]) -> Grid:
+    """Every view of every method; its name, and so the run's directory, is of these methods alone."""
+    text = json.dumps([method.to_json() for method in methods])
+    return union([method.rules for method in methods], f"tta-{hashlib.sha256(text.encode()).hexdigest()[:6]}")[0]
+
+
+def _cost(methods: Sequence[Method]) -> int:
+    """What an image takes at most, in views of a converted network."""
+    views = union(method.rules for method in methods if method.kind != "memo")[0]
+    steps = sum(parse_memo(method.options).views for method in methods if method.kind == "memo")
+    return max(1, len(views) + STEP * steps)

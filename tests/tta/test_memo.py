@@ -1,0 +1,385 @@
+import copy
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image
+from timm.layers import BatchNormAct2d
+from torch import nn
+from torch.nn import functional
+
+from snellen.classifiers.sources import load
+from snellen.classifiers.spec import parse_spec
+from snellen.errors import ModelError, UsageError
+from snellen.labels import ClassMap
+from snellen.tta.augment import random_views
+from snellen.tta.memo import Memo, marginal_entropy
+from snellen.tta.memo_options import MemoOptions, memo_preset, parse_memo
+from snellen.tta.mixing import MixedStatistics
+
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
+SIZE, CLASSES = 40, 11
+# Large enough a step to change the answers of a small network.
+OPTIONS = MemoOptions(views=4, lr=0.05)
+
+
+def small_network(norm=nn.BatchNorm2d, head=nn.Flatten):
+    """Convolutions with and without groups, batch norm with statistics that are not its inputs', a linear head."""
+    torch.manual_seed(1)
+    network = nn.Sequential(
+        nn.Conv2d(3, 16, 3, stride=2, bias=False),
+        norm(16),
+        nn.ReLU6(),
+        nn.Conv2d(16, 16, 3, groups=16, padding=1, bias=False),
+        norm(16),
+        nn.SiLU(),
+        nn.Conv2d(16, 24, 1),
+        norm(24),
+        nn.AdaptiveAvgPool2d(1),
+        head(),
+        nn.Dropout(0.5),
+        nn.Linear(24, CLASSES),
+    )
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            for value in (layer.running_mean, layer.weight.data, layer.bias.data):
+                value.normal_(0.5, 0.3)
+            layer.running_var.uniform_(0.3, 2)
+    return network.eval().requires_grad_(False)
+
+
+class FlattenAndNorm(nn.Module):
+    """Batch norm of vectors: not among those whose statistics are mixed."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(24)
+
+    def forward(self, x):
+        return self.norm(x.flatten(1))
+
+
+NETWORKS = {
+    "batch norm": small_network,
+    "batch norm with activation": lambda: small_network(BatchNormAct2d),
+    "none": lambda: small_network(lambda channels: nn.GroupNorm(4, channels)),
+    "of vectors too": lambda: small_network(head=FlattenAndNorm),
+}
+
+
+class PlainNorm(nn.Module):
+    def __init__(self, layer, strength):
+        super().__init__()
+        self.layer, self.stored = layer, strength / (strength + 1)
+
+    def forward(self, x):
+        layer = self.layer
+        with torch.no_grad():
+            values = x.transpose(0, 1).flatten(1)
+            mean = self.stored * layer.running_mean + (1 - self.stored) * values.mean(1)
+            var = self.stored * layer.running_var + (1 - self.stored) * values.var(1, unbiased=True)
+        x = (x - mean[:, None, None]) / (var[:, None, None] + layer.eps).sqrt()
+        x = x * layer.weight[:, None, None] + layer.bias[:, None, None]
+        return layer.act(layer.drop(x)) if isinstance(layer, BatchNormAct2d) else x
+
+
+def plain_memo(network, image, options, key, size=SIZE, mean=MEAN, std=STD, classes=None):
+    """The published loop for one image: a copy of the network, its batch norms replaced, SGD of PyTorch."""
+    network = copy.deepcopy(network).requires_grad_(True)
+    if options.prior_strength is not None:
+        for parent in list(network.modules()):
+            for name, layer in list(parent.named_children()):
+                if isinstance(layer, nn.BatchNorm2d):
+                    setattr(parent, name, PlainNorm(layer, options.prior_strength))
+    short = round(256 * size / 224)
+    scaled = (short, int(short * image.height / image.width))
+    if image.width > image.height:
+        scaled = (int(short * image.width / image.height), short)
+    left, top = (round((side - size) / 2) for side in scaled)
+    view = np.asarray(image.resize(scaled, Image.BILINEAR))[top : top + size, left : left + size]
+    inputs = [
+        torch.from_numpy(((x / 255 - np.float32(mean)) / np.float32(std)).astype(np.float32).transpose(0, 3, 1, 2))
+        for x in (random_views(image, options, key, size), view[None])
+    ]
+    optimizer = torch.optim.SGD(network.parameters(), lr=options.lr)
+    logits = network(inputs[0])
+    p = (logits if classes is None else logits[:, list(classes)]).softmax(1).mean(0)
+    (-(p * p.log()).sum()).backward()
+    optimizer.step()
+    with torch.no_grad():
+        return network(inputs[1])[0].numpy()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Networks this small only wait for a second thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def photographs(examples_dir):
+    return [Image.open(path).convert("RGB") for path in sorted(examples_dir.glob("*.jpg"))[:6]]
+
+
+def memo(network, options=OPTIONS, **settings):
+    return Memo(network, options, **({"mean": MEAN, "std": STD, "size": SIZE, "compiled": False} | settings))
+
+
+def close(one, other, tolerance=1e-5):
+    return np.abs(one - other).max() <= tolerance * (1 + np.abs(other).max())
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        OPTIONS,
+        replace(OPTIONS, prior_strength=None),
+        replace(OPTIONS, prior_strength=0, views=1),
+        replace(OPTIONS, prior_strength=1.5, flip=True, scale=(0.5, 0.6)),
+        replace(OPTIONS, augment="augmix", flip=True),
+    ],
+    ids=["rrc", "stored", "batch", "mixed", "augmix"],
+)
+def test_answers_of_the_plain_loop(network, options, photographs):
+    model = NETWORKS[network]()
+    adapted = memo(model, options)
+    moved = memo(model, replace(options, lr=0.0))
+    for k, image in enumerate(photographs[:2]):
+        answer = adapted.adapt(image, k)
+        assert close(answer.logits, plain_memo(model, image, options, k))
+        assert not close(answer.logits, moved.adapt(image, k).logits, 1e-3)
+        assert answer.logits.dtype == np.float32
+        assert abs(np.exp(answer.log_probs).sum() - 1) < 1e-5
+        assert answer.augment_ms > 0 < answer.adapt_ms
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_batch_of_images_is_each_by_itself(network, photographs):
+    adapted = memo(NETWORKS[network]())
+    batch = adapted.adapt_batch(photographs, range(len(photographs)))
+    for k, image in enumerate(photographs):
+        assert close(batch[k].logits, adapted.adapt(image, k).logits)
+
+
+def test_a_batch_that_does_not_fit_is_halved(photographs, monkeypatch):
+    adapted = memo(small_network())
+    one_by_one = adapted.adapt_many(photographs, range(6))
+    sizes = []
+
+    def limited(images, keys):
+        sizes.append(len(images))
+        if len(images) > 2:
+            raise torch.OutOfMemoryError
+        return [adapted.adapt(image, key) for image, key in zip(images, keys, strict=True)]
+
+    monkeypatch.setattr(adapted, "adapt_batch", limited)
+    monkeypatch.setattr(adapted, "_device", torch.device("meta"))  # any but the CPU; nothing is put on it
+    monkeypatch.setattr(adapted, "adapt", lambda _, k: one_by_one[k])
+    assert adapted.adapt_many(photographs, range(6)) == one_by_one
+    assert sizes == [6, 4, 2, 2, 2]
+
+
+def test_order_and_company_change_nothing(photographs):
+    adapted = memo(small_network())
+    forward = {k: adapted.adapt(photographs[k], f"{k}").logits for k in range(6)}
+    for k in (5, 2, 0, 2):
+        assert np.array_equal(adapted.adapt(photographs[k], f"{k}").logits, forward[k])
+    many = memo(small_network()).adapt_many(photographs[::-1], [f"{k}" for k in range(5, -1, -1)])
+    assert all(np.array_equal(many[5 - k].logits, forward[k]) for k in range(6))
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_network_is_as_it_was(network, photographs):
+    model = NETWORKS[network]()
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    held = {name: value.data_ptr() for name, value in model.state_dict().items()}
+    forwards = nn.BatchNorm2d.forward, BatchNormAct2d.forward, functional.batch_norm
+    view = torch.rand(2, 3, SIZE, SIZE)
+    before = model(view)
+    adapted = memo(model)
+    adapted.adapt(photographs[0], 0)
+    adapted.adapt_batch(photographs[:2], (0, 1))
+    after = model.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in state.items())
+    assert {name: value.data_ptr() for name, value in after.items()} == held
+    assert forwards == (nn.BatchNorm2d.forward, BatchNormAct2d.forward, functional.batch_norm)
+    assert not any(p.requires_grad or p.grad is not None for p in model.parameters())
+    assert torch.equal(model(view), before)
+
+
+def test_entropy_of_the_classes_that_take_part(photographs):
+    model = small_network()
+    classes = ClassMap("some", ((7,), (2, 3), (9,)), CLASSES)
+    got = memo(model, classes=classes).adapt(photographs[0], 0).logits
+    assert got.shape == (CLASSES,)
+    assert close(got, plain_memo(model, photographs[0], OPTIONS, 0, classes=(2, 3, 7, 9)))
+    assert not close(got, plain_memo(model, photographs[0], OPTIONS, 0), 1e-3)
+
+
+def test_bf16_is_near(photographs):
+    model = small_network()
+    got = memo(model, precision="bf16").adapt(photographs[0], 0).logits
+    expected = plain_memo(model, photographs[0], OPTIONS, 0)
+    assert got.dtype == np.float32
+    assert close(got, expected, 0.05)
+    assert not close(got, expected, 1e-6)
+
+
+LOGITS = arrays(np.float64, (4, 5), elements=st.floats(-20, 20))
+
+
+@given(LOGITS)
+def test_marginal_entropy(logits):
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    p = p.mean(0)
+    assert float(marginal_entropy(torch.from_numpy(logits))) == pytest.approx(-(p * np.log(p)).sum(), abs=1e-9)
+
+
+@pytest.mark.parametrize(("gap", "expected"), [(0, math.log(2)), (1e4, math.log(2)), (1e30, math.log(2))])
+def test_marginal_entropy_of_certain_views(gap, expected):
+    logits = torch.tensor([[gap, 0.0], [0.0, gap]], requires_grad=True)
+    entropy = marginal_entropy(logits)
+    assert entropy.item() == pytest.approx(expected, rel=1e-6)
+    assert torch.autograd.grad(entropy, logits)[0].isfinite().all()
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 1, 1), (1, 5, 7, 7), (3, 5, 20, 9), (64, 5, 14, 14)])
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+def test_mixed_statistics_far_from_zero(shape, memory):
+    """Means thousands of deviations away: a variance from plain sums of squares would be lost in float32."""
+    torch.manual_seed(0)
+    x = (torch.randn(shape) * 0.01 + torch.linspace(-50, 50, 5)[:, None, None]).contiguous(memory_format=memory)
+    mean, var = torch.linspace(-49, 49, 5), torch.full((5,), 1e-4)
+    with MixedStatistics(3):
+        got = functional.batch_norm(x, mean, var, eps=1e-9)
+    exact = x.double()
+    spread = exact.var((0, 2, 3), unbiased=True) if x[:, 0].numel() > 1 else torch.zeros(5)
+    mixed_mean, mixed_var = 0.75 * mean + 0.25 * exact.mean((0, 2, 3)), 0.75 * var + 0.25 * spread
+    expected = (exact - mixed_mean[:, None, None]) / (mixed_var[:, None, None] + 1e-9).sqrt()
+    assert (got - expected).abs().max() < 1e-3 * expected.abs().max()
+
+
+def test_mixing_leaves_the_rest_alone():
+    x, layer = torch.randn(4, 3, 5, 5), nn.BatchNorm2d(3)
+    bare = nn.BatchNorm2d(3, track_running_stats=False).eval()
+    with MixedStatistics(16):
+        assert torch.equal(bare(x), functional.batch_norm(x, None, None, bare.weight, bare.bias, training=True))
+        trained = layer(x)
+    assert torch.equal(trained, functional.batch_norm(x, None, None, training=True))
+    layer.eval()
+    outside = layer(x)
+    assert torch.equal(outside, functional.batch_norm(x, layer.running_mean, layer.running_var))
+    with MixedStatistics(16):
+        assert not torch.equal(layer(x), outside)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "precision", "words"),
+    [(torch.bfloat16, "bf16", "bfloat16"), (torch.float16, "fp32", "float16"), (torch.float32, "fp16", "fp16")],
+)
+def test_what_it_cannot_adapt(dtype, precision, words):
+    with pytest.raises(ModelError, match=words) as raised:
+        memo(small_network().to(dtype), precision=precision)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("no compiler"), ImportError()])
+def test_without_a_compiler_it_runs_eagerly(failure, photographs, monkeypatch):
+    def unable(function, **_):
+        def fail(*_):
+            raise failure
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", unable)
+    adapted = memo(small_network(), compiled=True)
+    got = adapted.adapt(photographs[0], 0).logits
+    assert np.array_equal(got, memo(small_network()).adapt(photographs[0], 0).logits)
+    assert (str(failure) or "ImportError") in adapted.notes[0]
+    assert "eager" in adapted.notes[0]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_compiled(precision, photographs):
+    adapted = memo(small_network(BatchNormAct2d), compiled=True, precision=precision)
+    eager = memo(small_network(BatchNormAct2d), precision=precision)
+    for k, image in enumerate(photographs[:3]):
+        tolerance = 1e-5 if precision == "fp32" else 0.05
+        assert close(adapted.adapt(image, k).logits, eager.adapt(image, k).logits, tolerance)
+    assert adapted.notes == ()
+
+
+@pytest.mark.slow
+def test_the_shipped_network(photographs):
+    loaded = load(parse_spec("embedded/efficientnet_lite0"))
+    options = MemoOptions(views=2)
+    adapted = Memo(loaded.module, options, mean=loaded.mean, std=loaded.std, compiled=False)
+    for k, image in enumerate(photographs[:2]):
+        got = adapted.adapt(image, k).logits
+        expected = plain_memo(loaded.module, image, options, k, 224, loaded.mean, loaded.std)
+        assert close(got, expected, 1e-4)
+        assert got.argmax() == expected.argmax()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("memo-rrc", MemoOptions("rrc", 16, 0.00025, 16, (0.08, 1.0), False)),
+        ("memo-augmix", MemoOptions("augmix", 16, flip=True)),
+        ("memo-augmix,flip=no", MemoOptions("augmix", 16, flip=False)),
+        ("memo-rrc+flip", MemoOptions("rrc", 16, flip=True)),
+        ("memo-rrc,k=3,lr=1e-3,prior=8,scale=0.5:0.9", MemoOptions("rrc", 3, 0.001, 8, (0.5, 0.9))),
+        ("memo-rrc,prior=none,preset=released", MemoOptions("rrc", 64, prior_strength=None)),
+        ("memo-rrc,k=8,preset=released+flip", MemoOptions("rrc", 8, flip=True)),
+    ],
+)
+def test_settings_as_text(text, expected):
+    assert parse_memo(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "memo",
+        "memo-zoom",
+        "memo-rrc,",
+        "memo-rrc,k",
+        "memo-rrc,k=",
+        "memo-rrc,k=1.5",
+        "memo-rrc,k=0",
+        "memo-rrc,views=3",
+        "memo-rrc,lr=-1",
+        "memo-rrc,lr=nan",
+        "memo-rrc,lr=inf",
+        "memo-rrc,prior=-1",
+        "memo-rrc,prior=inf",
+        "memo-rrc,scale=0:1",
+        "memo-rrc,scale=0.5",
+        "memo-rrc,scale=0.6:0.5",
+        "memo-rrc,scale=0.6:1.5",
+        "memo-rrc,flip=maybe",
+        "memo-rrc,preset=mine",
+        "memo-rrc+flop",
+    ],
+)
+def test_settings_that_are_none(text):
+    with pytest.raises(UsageError) as raised:
+        parse_memo(text)
+    assert "\n" not in str(raised.value)
+
+
+def test_presets_are_the_published_ones():
+    paper, released = memo_preset(), memo_preset("released")
+    assert (paper.views, released.views) == (16, 64)
+    assert replace(released, views=16) == paper == MemoOptions("rrc", 16, 0.00025, 16, (0.08, 1.0), False)

@@ -1,0 +1,177 @@
+"""Policies: what the rule says, what fitting guarantees, and files that are no policy."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from snellen.engine.answers import softmax
+from snellen.errors import UsageError
+from snellen.tta.fit import fit
+from snellen.tta.policy import Policy, check_size, first_settled, leads, read_policy, spread
+from snellen.zoom import PAPER_GRID, Grid
+
+
+def policy_of(run, threshold=0.5):
+    return Policy(run.grid, threshold, 0.05, 0.9, 0, 100, 0.03, 4.0)
+
+
+def test_stops_as_a_loop_does(make_study):
+    run, logits = make_study(30)
+    policy, probs = policy_of(run), softmax(logits)
+    views = len(policy)
+    for image, stop in zip(probs, policy.stops(probs), strict=True):
+        for k in range(1, views + 1):
+            first, second = np.sort(image[:k].mean(0))[::-1][:2]
+            if k == views or first - second >= policy.threshold * (1 / k - 1 / views) ** 0.5:
+                assert stop == k
+                break
+    assert policy.stops(probs, budget=3).max() == 3
+
+
+def test_settled_is_the_same_rule(make_study):
+    run, logits = make_study(30)
+    policy, probs = policy_of(run), softmax(logits)
+    for k in (1, 4, 11):
+        expected = leads(probs)[:, k - 1] >= policy.threshold * spread(k, len(policy))
+        assert (policy.settled(probs[:, :k].sum(1), k) == expected).all()
+
+
+@given(st.floats(0.05, 30), st.floats(0.05, 30))
+def test_a_higher_threshold_never_stops_earlier(low, high):
+    lead = np.random.default_rng(0).random((50, 9)).astype(np.float32)
+    low, high = sorted((low, high))
+    assert (first_settled(lead, low, 9) <= first_settled(lead, high, 9)).all()
+
+
+def test_fit_takes_good_views_first_and_keeps_its_bound(make_study):
+    run, logits = make_study(300)
+    policy = fit([run])
+    place = {rule: k for k, rule in enumerate(run.grid)}
+    order = [place[rule] for rule in policy.rules]
+    assert sorted(order) == list(range(12))
+    assert order[0] <= 2, "the best views are the first of the grid"
+    assert policy.images == 150
+    low = binomtest(policy.disagreements, policy.images).proportion_ci(0.8, "exact").high  # one-sided 90 %
+    assert policy.bound == pytest.approx(low, abs=1e-9)
+    assert policy.bound <= policy.error
+    probs = softmax(logits)[:, order]
+    stops = policy.stops(probs)
+    assert stops.mean() < 12
+    assert policy.forwards == pytest.approx(stops.mean(), rel=0.2)
+
+
+@pytest.mark.slow
+def test_the_error_rate_holds_out_of_sample(make_study):
+    """Fitted on 200 images forty times; the true rate, on 4,000 others, exceeds 10 % no more often than 10 % allows."""
+    broken, saved = 0, []
+    for seed in range(40):
+        run, _ = make_study(200, seed=seed, name=f"fit-{seed}", noise=1.6)
+        policy = fit([run], error=0.1, confidence=0.9)
+        fresh, logits = make_study(1500, seed=1000 + seed, name=f"test-{seed}", noise=1.6)
+        place = {rule: k for k, rule in enumerate(fresh.grid)}
+        probs = softmax(logits)[:, [place[rule] for rule in policy.rules]]
+        stops = policy.stops(probs)
+        means = np.cumsum(probs, axis=1)
+        answers = means[np.arange(len(probs)), stops - 1].argmax(1)
+        broken += (answers != means[:, -1].argmax(1)).mean() > 0.1
+        saved.append(stops.mean() / len(policy))
+    assert broken <= 8, "at most 10 % of the fits may exceed their rate; 8 of 40 has a chance of 1 in 60 then"
+    assert np.mean(saved) < 0.8
+
+
+def test_fit_of_named_views_and_images(make_study):
+    run, _ = make_study(200)
+    some = Grid("some", run.grid.rules[3:9])
+    policy = fit([run], rules=some, views=4, images=run.image_ids[:150])
+    assert len(policy) == 4
+    assert set(policy.rules) <= set(some.rules)
+    assert policy.learned_on[0]["images"] == 150
+    assert fit([run], seed=1) == fit([run], seed=1)
+
+
+def test_an_image_of_two_runs_counts_once(make_study):
+    one, _ = make_study(120, seed=1, name="one")
+    two, _ = make_study(120, seed=2, name="two")
+    policy = fit([one, two])
+    assert policy.images == 60
+    assert [run["run"] for run in policy.learned_on] == [one.record["fingerprint"], two.record["fingerprint"]]
+
+
+def test_too_few_images(make_study):
+    run, _ = make_study(80)
+    with pytest.raises(UsageError, match=r"80 images .* at least 90"):
+        fit([run])
+    assert fit([run], error=0.1).images == 40
+
+
+def test_runs_that_cannot_be_learned_from(make_study):
+    bare, _ = make_study(120, keep_probs=False, name="bare")
+    with pytest.raises(UsageError, match="--keep-probs"):
+        fit([bare])
+    run, _ = make_study(120)
+    other, _ = make_study(120, grid=Grid("other", run.grid.rules[:5]), name="other")
+    with pytest.raises(UsageError, match="another grid"):
+        fit([run, other])
+    with pytest.raises(UsageError, match="lacks"):
+        fit([run], rules=PAPER_GRID)
+    with pytest.raises(UsageError, match="no run"):
+        fit([])
+    for bad in ({"error": 0}, {"confidence": 1}, {"views": 1}):
+        with pytest.raises(UsageError):
+            fit([run], **bad)
+
+
+def test_file(make_study, tmp_path):
+    run, _ = make_study(200)
+    policy = fit([run])
+    path = tmp_path / "deep" / "policy.json"
+    policy.save(path)
+    assert read_policy(path) == policy
+    check_size(policy, 224)
+    with pytest.raises(UsageError, match="another grid"):
+        check_size(policy, 336)
+
+
+DAMAGES = {
+    "format": lambda r: r.update(format=2),
+    "kind": lambda r: r.update(kind="run"),
+    "no rule": lambda r: r.pop("rule"),
+    "threshold": lambda r: r["rule"].update(threshold="nan"),
+    "negative": lambda r: r["rule"].update(threshold=-1),
+    "another rule": lambda r: r["rule"].update(name="entropy"),
+    "no views": lambda r: r["grid"].update(rules=[]),
+    "a view twice": lambda r: r["grid"]["rules"].append(r["grid"]["rules"][0]),
+    "short view": lambda r: r["grid"]["rules"][0].pop(),
+    "huge view": lambda r: r["grid"]["rules"][0].__setitem__(0, 10**9),
+    "odd filter": lambda r: r["grid"]["rules"][0].__setitem__(4, "sharp"),
+    "row": lambda r: r["grid"]["rules"][0].__setitem__(1, 3),
+    "fitted": lambda r: r.update(fitted=[]),
+    "learned_on": lambda r: r.update(learned_on=[1]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_damaged_file(make_study, tmp_path, damage):
+    run, _ = make_study(20)
+    record = policy_of(run).to_json()
+    damage(record)
+    path = tmp_path / "policy.json"
+    path.write_text(json.dumps(record))
+    with pytest.raises(UsageError) as error:
+        read_policy(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b"1", b"[" * 100_000])
+def test_no_policy_at_all(tmp_path, content):
+    path = tmp_path / "policy.json"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="policy"):
+        read_policy(path)
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_policy(tmp_path / "none.json")
