@@ -33,6 +33,7 @@ class PlainNorm(nn.Module):
         self.layer, self.stored = layer, strength / (strength + 1)
 
     def forward(self, x):
+        """Normalised `x`."""
         layer, mean, var = self.layer, torch.zeros(x.shape[1]), torch.ones(x.shape[1])
         with torch.no_grad():
             nn.functional.batch_norm(x, mean, var, training=True, momentum=1.0)
@@ -65,7 +66,7 @@ def plain_memo(loaded, image, options, key):
 
 
 def measure(spec, paths, views):
-    """For each variant, arrays over images: seconds of Snellen and of the plain loop, the two answers' logits, …"""
+    """For each image in turn: what the plain loop and every variant answer, and their seconds."""
     loaded = load(parse_spec(spec))
     memos = {}
     for name, (augment, precision) in VARIANTS.items():

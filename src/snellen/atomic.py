@@ -51,23 +51,23 @@ def create_atomic(path: Path, data: bytes) -> bool:
     return True
 
 
-def explain_os_error(error: OSError, path: Path) -> SnellenError:
-    """What a user should read when writing below `path` failed."""
+def explain_os_error(error: OSError, path: Path, option: str = "-o") -> SnellenError:
+    """What a user should read when writing below `path`, which `option` chooses, failed."""
     reason = error.strerror or str(error)
     if error.errno in FULL:
         return Stopped(f"the disk is full ({path}); free some space and run the same command again to resume")
     if error.errno in REFUSED:
-        return UsageError(f"cannot write below {str(path)!r}: {reason}; choose another place with -o")
+        return UsageError(f"cannot write below {str(path)!r}: {reason}; choose another place with {option}")
     return Stopped(f"writing below {str(path)!r} failed: {reason}; run the same command again to resume")
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn an OSError of what is written below `path` into what a user should read."""
+def writing(path: Path, option: str = "-o") -> Iterator[None]:
+    """Turn an OSError of what is written below `path`, which `option` chooses, into what a user should read."""
     try:
         yield
     except OSError as error:
-        raise explain_os_error(error, path) from error
+        raise explain_os_error(error, path, option) from error
 
 
 def _write_temporary(path: Path, data: bytes) -> Path:

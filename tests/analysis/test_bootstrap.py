@@ -133,6 +133,12 @@ def test_p_counts_the_far_side(draws):
         assert low >= 0 or high <= 0
 
 
+def test_without_resamples_the_value_alone_is_known():
+    found = resample(all_different(30), 0).difference(0, 1)
+    assert found.value == found.value
+    assert np.isnan([found.low, found.high, found.p]).all()
+
+
 def test_without_images_nothing_is_known():
     for found in (resample(np.zeros((0, 2), bool)).estimate(0), resample(np.zeros((0, 2), bool)).difference(0, 1)):
         assert np.isnan([found.value, found.low, found.high]).all()

@@ -172,7 +172,8 @@ def test_the_papers_numbers_are_the_papers():
         ("per_crop_location_max_over_36_scales", "classification-performance.ipynb"),
         ("heatmaps", "center-bias-heatmaps.ipynb"),
     ):
-        assert len([row for row in of_the_paper if words in row["source"]]) == len(list(_numbers(paper[block])))
+        there = {name: part for name, part in paper[block].items() if (block, name) != ("heatmaps", "CLIP-ViT-L/14")}
+        assert len([row for row in of_the_paper if words in row["source"]]) == len(list(_numbers(there)))
     hard = [row for row in of_the_paper if "performance report" in row["source"]]
     assert len(hard) == len(paper["imagenet_hard_accuracy"]["10980"]) + len(paper["imagenet_hard_accuracy"]["4K_10980"])
 

@@ -10,6 +10,7 @@ import pytest
 from two_runs import rename, right, runs_of
 
 import snellen
+from snellen.analysis.bias import bias_between, location_hits
 from snellen.analysis.compare import groups
 from snellen.analysis.pairs import compare_runs
 from snellen.analysis.summary import summarise
@@ -98,6 +99,26 @@ def test_data_sets_are_kept_apart(make_run, tmp_path):
     assert found.names == ["m0", "m1", "m0", "m1"]
     assert [(one.data, one.a, one.b) for one in found.pairs] == [("one", "m0", "m1"), ("two", "m0", "m1")]
     assert [one.data for one in found.unions] == ["one", "two"]
+
+
+def test_the_centre_bias_of_a_model_on_two_data_sets(make_run, tmp_path):
+    truths = runs_of(make_run, tmp_path, 5, bad=[(), (), (2, 3), (2, 3), ()], classes=9, same_labels=False)
+    for k, truth in enumerate(truths):
+        rename(truth.path, f"timm/m{k % 2}", data=["one", "one", "two", "two", "three"][k])
+    runs = load(truths)
+    found = survey(runs, resamples=FEW)
+    assert [(one.name, one.a[0], one.b[0], one.images) for one in found.shifts] == [
+        ("m0", "one", "two", (30, 28)),
+        ("m0", "one", "three", (30, 30)),
+        ("m0", "two", "three", (28, 30)),
+        ("m1", "one", "two", (30, 28)),
+    ]
+    maps = [location_hits(run.correct(), run.grid) for run in runs]
+    assert found.shifts[0].found == bias_between(maps[0], maps[2], FEW)
+    assert found.shifts[3].found == bias_between(maps[1], maps[3], FEW)
+    assert (found.shifts[0].found.a, found.shifts[0].found.b) == pytest.approx(
+        [found.summaries[k].centre_bias.value for k in (0, 2)]
+    )
 
 
 def test_one_run_has_no_pairs(make_run, tmp_path):

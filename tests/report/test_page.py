@@ -18,7 +18,6 @@ from snellen.analysis.survey import survey
 from snellen.report import page
 from snellen.report.draw import Drawn
 from snellen.report.provenance import provenance
-from snellen.report.studies import match_runs
 from snellen.report.table import Number, Row, Table
 from snellen.report.tabular import html_table
 from snellen.report.write import make_tables
@@ -74,7 +73,7 @@ def write(runs, folder, labels=(None,), figures=(), resamples=20):
     """The page of some runs: its survey, its bytes and the document."""
     found = survey(runs, labels, resamples=resamples)
     folder.mkdir(exist_ok=True)
-    path = page.write_page(found, runs, folder, figures, make_tables(found, runs))
+    path = page.write_page(found, folder, figures, make_tables(found, runs))
     assert path == folder / "index.html"
     return found, path.read_bytes(), Document(path.read_text(encoding="utf-8"))
 
@@ -233,7 +232,7 @@ def test_six_runs_by_two_label_sources(photos, tmp_path):
     ]
     found, _, document = write(runs, tmp_path / "report", labels=("own", "other"))
     assert len(found.summaries) == 12
-    assert [run.model for run, _ in match_runs(found, runs)] == [f"timm/net{k}" for k in range(6) for _ in range(2)]
+    assert [run.model for run in found.runs] == [f"timm/net{k}" for k in range(6) for _ in range(2)]
     assert sum(a.get("id", "").startswith("images-") for _, a in document.elements) == 12
     assert document.words.count("To make this run again:") == 6
 
@@ -242,14 +241,14 @@ def test_an_eval_among_the_runs_is_left_out_and_said(photos, tmp_path):
     other = photo_run(tmp_path / "other", photos, grid=paper_grid(224, (224,)))
     run = photo_run(tmp_path / "run", photos, seed=1)
     found, _, document = write([other, run], tmp_path / "report")
-    assert match_runs(found, [other, run])[0][0] is run
+    assert found.runs == [run]
     assert "is left out: its grid" in document.words
 
 
 def test_copies_of_a_run_keep_their_own_progress(photos, tmp_path):
     runs = [photo_run(tmp_path / name, photos, seed=1) for name in ("a", "b")]
     found = survey(runs, resamples=20)
-    assert [run.path.name for run, _ in match_runs(found, runs)] == ["a", "b"]
+    assert [run.path.name for run in found.runs] == ["a", "b"]
 
 
 def test_images_that_are_gone_are_said_to_be(tmp_path):

@@ -20,8 +20,10 @@ from two_runs import rename, right, runs_of
 
 import snellen
 from snellen.analysis.survey import survey
+from snellen.analysis.tiles import tile_hits
 from snellen.report.origins import image_origins
 from snellen.report.table import Number, Row, Table, as_csv, as_text, shown
+from snellen.report.tabular import html_table
 from snellen.report.write import images_csv, make_tables
 from snellen.report.writers import as_latex, as_markdown, latex, print_table, print_tables
 from snellen.zoom import SCALES, paper_grid
@@ -100,6 +102,47 @@ def test_the_long_tables(three):
     assert {spec: covers[spec, "greedy cover"] for spec in rows} == {spec: len(some) for spec, some in taken.items()}
     assert not tables["zooms"].listed
     assert tables["table1"].listed
+
+
+def test_maps_of_the_cover_count_its_windows_alone(three):
+    _, runs = three
+    found = survey(runs, resamples=20)
+    what = "any window of the cover on the tile"
+    cells = iter([line for line in lines_of(tables_of(runs)["locations"]) if line["map"] == what])
+    for summary, run in zip(found.summaries, runs, strict=True):
+        sizes = (run.samples.filter(run.samples["error"].is_null())[side].to_numpy() for side in ("width", "height"))
+        expected = tile_hits(run.correct(), run.grid, *sizes, summary.cover).sum(axis=0)
+        assert [hits(next(cells)) for _ in range(9)] == expected.tolist()
+        assert (expected <= [cell.hits for line in summary.tiles for cell in line]).all()
+    assert next(cells, None) is None
+
+
+def test_centre_bias_of_two_models_and_of_two_data_sets(make_run, tmp_path):
+    truths = runs_of(make_run, tmp_path, 3, 30, grid=SMALL, classes=9)
+    rename(truths[2].path, "kind/model-0", data="another")
+    runs = [snellen.load_run(truth.path) for truth in truths]
+    found = survey(runs, resamples=20)
+    tables = tables_of(runs)
+    for name, one, keys in (
+        ("bias_models", found.pairs[0].bias, {"a": "model-0", "b": "model-1"}),
+        ("bias_data", found.shifts[0].found, {"model": "model-0", "a": "made-up-data", "b": "another"}),
+    ):
+        lines = {line["what"]: line for line in lines_of(tables[name])}
+        assert keys.items() <= lines["difference"].items()
+        assert {what: float(line["value"]) for what, line in lines.items()} == {
+            "difference": one.value,
+            "p": one.p,
+            "a": one.a,
+            "b": one.b,
+        }
+        assert (float(lines["difference"]["ci_low"]), float(lines["difference"]["ci_high"])) == (one.low, one.high)
+
+
+def test_what_is_read_ends_where_the_cover_is_complete(three):
+    _, runs = three
+    table = tables_of(runs)["oracle"]
+    taken = [row for row in table.rows if row.names[-1]]
+    assert len(table.rows) == 3 * len(SMALL) > len(taken) == len(shown(table).rows) == len(html_table(table).rows)
 
 
 def test_comparisons(three):
@@ -209,7 +252,7 @@ def test_published_numbers_stand_beside_ours(make_run, tmp_path):
         if line["published"]:
             assert float(line["difference"]) == pytest.approx(float(line["value"]) - float(line["published"]))
     alone = [line for line in lines_of(tables["groups"]) if line["measure"] == "alone, published way"]
-    assert {line["group"] for line in alone if line["published"]} == {"zoom-in", "zoom-224", "zoom-out"}
+    assert {line["published"] for line in alone} == {""}, "the published ones are of CLIP's cover"
     assert {line["published"] for line in lines_of(tables["groups"]) if line["measure"] == "alone"} == {""}
     # The study's models come after others: AlexNet's cover decides for both.
     assert any("(alexnet)" in note for note in tables["groups"].notes)
@@ -219,6 +262,12 @@ def test_published_numbers_stand_beside_ours(make_run, tmp_path):
     ours = runs[0].accuracy().value
     assert form.rows[0][1][2].main == f"{100 * (ours - 0.5616):+.2f}".replace("-", "−")
     assert "published way" not in as_csv(tables_of(runs)["groups"])
+    rename(truths[1].path, "open_clip/ViT-L-14,openai,normalize=imagenet", data="imagenet")
+    groups = tables_of([snellen.load_run(truth.path) for truth in truths], errata=True)["groups"]
+    alone = [line for line in lines_of(groups) if line["measure"] == "alone, published way"]
+    assert {line["published"] != "" for line in alone} == {True}
+    assert any("(ViT-L-14)" in note for note in groups.notes)
+    assert any("--errata" in note for note in groups.notes)
 
 
 def test_origins(tmp_path):
@@ -241,6 +290,8 @@ def test_origins(tmp_path):
     lines = lines_of(tables_of([run])["origins"])
     shares = [float(line["value"]) for line in lines if line["measure"] == "share, %"]
     assert sum(shares) == pytest.approx(1)
+    run.__dict__["samples"] = samples.slice(0, 0)
+    assert image_origins([run]) == {}, "nothing is done yet"
 
 
 # --- runs that are not as they should be

@@ -35,7 +35,7 @@ def small_network(norm=nn.BatchNorm2d, head=nn.Flatten):
         nn.Conv2d(3, 16, 3, stride=2, bias=False),
         norm(16),
         nn.ReLU6(),
-        nn.Conv2d(16, 16, 3, groups=16, padding=1, bias=False),
+        nn.Conv2d(16, 16, 3, groups=16, padding=1, stride=2, bias=False),
         norm(16),
         nn.SiLU(),
         nn.Conv2d(16, 24, 1),

@@ -22,16 +22,19 @@ class CentreBias(Estimate):
     """
 
 
-def location_map(correct: NDArray[np.bool_], grid: Grid) -> list[list[Share]]:
-    """For each of the nine anchors, rows first, the upper bound over all scales at that anchor.
+@dataclass(frozen=True)
+class BiasDifference(EstimatedDifference):
+    """The centre bias `a` of one map less that of another, `b`."""
 
-    Method: the study's "per crop location" heat map.
-    """
-    return share_map(location_hits(correct, grid))
+    a: float
+    b: float
 
 
 def location_hits(correct: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
-    """Whether any scale at each anchor is right: bool `[images, 9]`, anchors in reading order."""
+    """Whether any scale at each anchor is right: bool `[images, 9]`, anchors in reading order.
+
+    Method: their shares (`share_map`) are the study's "per crop location" heat map.
+    """
     places = np.array([3 * rule.row + rule.col for rule in grid])
     return np.stack([correct[:, places == place].any(axis=1) for place in range(9)], axis=1)
 
@@ -55,22 +58,27 @@ def centre_bias(hits: NDArray[np.bool_], resamples: int = RESAMPLES, seed: int =
 
 def bias_difference(
     a: NDArray[np.bool_], b: NDArray[np.bool_], resamples: int = RESAMPLES, seed: int = 0
-) -> EstimatedDifference:
+) -> BiasDifference:
     """The centre bias of one model less that of another, on the same images: a paired bootstrap.
 
     a, b: bool `[images, 9]`, rows in the same order. Raises ValueError where their shapes differ.
     """
     if a.shape != b.shape:
         raise ValueError(f"a paired test needs the same images for both models, got shapes {a.shape} and {b.shape}")
-    return resample(_eighths(a) - _eighths(b), resamples, seed).difference([1 / 8], [0])
+    return _both(a, b, resample(_eighths(a) - _eighths(b), resamples, seed).difference([1 / 8], [0]))
 
 
 def bias_between(
     a: NDArray[np.bool_], b: NDArray[np.bool_], resamples: int = RESAMPLES, seed: int = 0
-) -> EstimatedDifference:
+) -> BiasDifference:
     """The centre bias on one data set less that on another, drawn each by itself. a, b: bool `[images, 9]`."""
     drawn = resample(_eighths(a), resamples, 2 * seed)
-    return drawn.difference_from(resample(_eighths(b), resamples, 2 * seed + 1), [1 / 8])
+    return _both(a, b, drawn.difference_from(resample(_eighths(b), resamples, 2 * seed + 1), [1 / 8]))
+
+
+def _both(a: NDArray[np.bool_], b: NDArray[np.bool_], found: EstimatedDifference) -> BiasDifference:
+    mean_a, mean_b = (float(_eighths(hits).sum() / 8 / len(hits)) if len(hits) else float("nan") for hits in (a, b))
+    return BiasDifference(**vars(found), a=mean_a, b=mean_b)
 
 
 def _eighths(hits: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -38,7 +38,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class EstimatedDifference(Estimate):
-    """A difference with its interval, and its two-sided p-value: whether it could as well be 0."""
+    """A difference with its interval, and its two-sided p-value: how well it fits no difference at all."""
 
     p: float
 
@@ -140,9 +140,9 @@ def two_sided(draws: NDArray[np.float64]) -> float:
     """The two-sided p-value of a difference from its resamples: twice the smaller share of them on one side of 0.
 
     Resamples at 0 count for both sides, and one more is counted on each, so that p is never 0 (Davison and Hinkley
-    1997, section 4.2). nan without images.
+    1997, section 4.2). nan without images or resamples.
     """
-    if np.isnan(draws).any():
+    if np.isnan(draws).any() or not len(draws):
         return float("nan")
     fewer = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
     return min(1.0, 2 * (fewer + 1) / (len(draws) + 1))

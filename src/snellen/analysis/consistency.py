@@ -103,7 +103,8 @@ def differences(
     """
     tests = [mcnemar(a, b) for a, b in measures.values()]
     apart = np.stack([np.subtract(a, b, dtype=np.int8) for a, b in measures.values()], axis=1)
-    sign = -1 if next((total for total in apart.sum(axis=0) if total), 0) < 0 else 1  # either order, the same draws
+    first = next((total for total in (*apart.sum(axis=0), *apart.flat[np.flatnonzero(apart)[:1]]) if total), 0)
+    sign = -1 if first < 0 else 1  # either order, the same draws
     drawn = resample(sign * apart, resamples, seed)
     found = []
     for k, (what, p) in enumerate(zip(measures, holm([test.p for test in tests]), strict=True)):
@@ -125,7 +126,8 @@ def error_consistency(
     >>> error_consistency(np.array([1, 1, 1, 0], bool), np.array([1, 1, 0, 0], bool)).kappa
     0.5
     """
-    a, b = (a, b) if a.sum() >= b.sum() else (b, a)  # either order, the same draws
+    if (a.sum(), a.tobytes()) < (b.sum(), b.tobytes()):  # either order, the same draws
+        a, b = b, a
     drawn = resample(np.stack([a & b, a & ~b, b & ~a, ~a & ~b], axis=1), resamples, seed)
     observed, expected, kappa = _kappa(drawn.totals)
     draws = _kappa(drawn.sums)[2]

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from snellen.analysis.accuracy import Share, upper_bound
 from snellen.analysis.bits import packed
 
-# The zooms of a cover that the study tests by themselves, its "top-36".
-FIRST = 36
+# The zooms of a cover that the study tests by themselves, its "top-36": as many as it has scales.
+TOP_K = 36
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def greedy_cover(correct: NDArray[np.bool_]) -> NDArray[np.intp]:
 
 
 def transferred(
-    learn: NDArray[np.bool_], test: NDArray[np.bool_], learned_on: str, tested_on: str, first: int = FIRST
+    learn: NDArray[np.bool_], test: NDArray[np.bool_], learned_on: str, tested_on: str, first: int = TOP_K
 ) -> list[Transfer]:
     """The greedy cover of `learn` tested on `test`, both bool `[images, zooms]` of one grid.
 
@@ -99,7 +99,7 @@ def transferred(
     ]
 
 
-def cover_transfer(correct: NDArray[np.bool_], first: int = FIRST, seed: int = 0) -> list[Transfer]:
+def cover_transfer(correct: NDArray[np.bool_], first: int = TOP_K, seed: int = 0) -> list[Transfer]:
     """Covers learned on one random half of the images and tested on the other, both ways.
 
     correct: bool `[images, zooms]`. The same seed and number of images give the same halves.

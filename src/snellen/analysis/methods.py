@@ -18,7 +18,7 @@ from snellen.store import Run
 BASELINES = ("center", "1crop")
 # Which published number a method is, by its name: of the study's aggregation table and of its table of MEMO.
 PUBLISHED: Mapping[str, str] = {
-    "center": "top1",
+    "center": "center",
     "1crop": "one_crop",
     "5crop": "merged.5-crop.mean",
     "10crop": "merged.10-crop.mean",

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from snellen.analysis.accuracy import Share, share
 from snellen.analysis.answers import read_answers
-from snellen.analysis.bias import CENTRE_WEIGHTS, bias_difference
-from snellen.analysis.bootstrap import RESAMPLES, EstimatedDifference
+from snellen.analysis.bias import BiasDifference, bias_difference
+from snellen.analysis.bootstrap import RESAMPLES
 from snellen.analysis.consistency import (
     ErrorConsistency,
     HardOverlap,
@@ -19,12 +19,11 @@ from snellen.analysis.consistency import (
     error_consistency,
     hard_overlap,
 )
-from snellen.analysis.cover import FIRST, Transfer
+from snellen.analysis.cover import TOP_K, Transfer
 from snellen.analysis.naming import short_names
 from snellen.analysis.sides import Side, matched, side
 from snellen.errors import UsageError
 from snellen.store import Run
-from snellen.zoom.grid import Grid
 
 # Images whose answers are compared at once; bounds the memory beside the answers themselves.
 CHUNK = 4096
@@ -53,14 +52,6 @@ class Agreement:
         """A plain form."""
         single = self.single.to_json() if self.single else None
         return {"single": single, "all": self.all, "answers": self.answers, "confidence": self.confidence}
-
-
-@dataclass(frozen=True)
-class BiasDifference(EstimatedDifference):
-    """The centre bias of one run less that of another, and both."""
-
-    a: float
-    b: float
 
 
 @dataclass(frozen=True)
@@ -150,7 +141,7 @@ def pair(a: Side, b: Side, resamples: int = RESAMPLES, seed: int = 0) -> Pair:
     zoomed = a.zooms == b.zooms and len(a.grid) > 1
     if zoomed:
         every = range(len(a.grid))
-        measures[f"top-{FIRST} (oracle)"] = both(a.cover[:FIRST], b.cover[:FIRST])
+        measures[f"top-{TOP_K} (oracle)"] = both(a.cover[:TOP_K], b.cover[:TOP_K])
         measures[UPPER] = both(every, every)
         measures |= {group: both(zooms.tolist(), zooms.tolist()) for group, zooms in a.grid.groups.items()}
     return Pair(
@@ -167,25 +158,16 @@ def pair(a: Side, b: Side, resamples: int = RESAMPLES, seed: int = 0) -> Pair:
         agreement=_agreement(a, b, at_a, at_b),
         hard=hard_overlap(*measures[UPPER]) if zoomed else None,
         union=share(np.logical_or(*measures[UPPER])) if zoomed else None,
-        bias=_bias(a.grid, both, resamples, seed) if zoomed else None,
+        bias=bias_difference(a.locations[at_a], b.locations[at_b], resamples, seed) if zoomed else None,
         transfer=_transfer(a, b, both) if zoomed else [],
         notes=notes,
     )
 
 
-def _bias(grid: Grid, both: Both, resamples: int, seed: int) -> BiasDifference:
-    """The centre bias of the upper bounds at each place, and its difference."""
-    places = [[zoom for zoom, rule in enumerate(grid) if 3 * rule.row + rule.col == place] for place in range(9)]
-    hits = [both(zooms, zooms) for zooms in places]
-    hits_a, hits_b = (np.stack(right, axis=1) for right in zip(*hits, strict=True))
-    a, b = (float(right.mean(axis=0) @ CENTRE_WEIGHTS) for right in (hits_a, hits_b))
-    return BiasDifference(**vars(bias_difference(hits_a, hits_b, resamples, seed)), a=a, b=b)
-
-
 def _transfer(a: Side, b: Side, both: Both) -> list[Transfer]:
     found = []
     for learned, tested in ((a, b), (b, a)):
-        for cover in dict.fromkeys((learned.cover[:FIRST], learned.cover)):
+        for cover in dict.fromkeys((learned.cover[:TOP_K], learned.cover)):
             right = both(cover, cover)
             own, other = right if learned is a else right[::-1]
             found.append(Transfer(learned.name, tested.name, len(cover), share(own), share(other)))

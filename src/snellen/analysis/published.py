@@ -57,9 +57,9 @@ def lookup(dataset: str, labels: str | None, model: str, metric: str) -> list[Pu
 
     metric: `top1` and `top5` are of the model's own transform; all others are of the study's grid and named by where
         they stand in the JSON form of a summary: `one_crop`, `top_36`, `upper_bound`, `upper_bound.greedy_cover` (a
-        count), `random_baseline.…`, `groups.zoom-in.upper_bound`, `locations.0.0`, `merged.zoom-in.mean`. Not there:
-        `groups.zoom-in.exclusive_shadowed`, which the study computed otherwise (docs/protocol.md), and
-        `cover_tiles.0.0`, its maps of the zooms of the minimum cover.
+        count), `random_baseline.…`, `groups.zoom-in.upper_bound`, `locations.0.0`, `cover_tiles.0.0`,
+        `merged.zoom-in.mean`. Not there: `groups.zoom-in.exclusive_shadowed`, which the study computed otherwise
+        (docs/protocol.md).
 
     >>> lookup("imagenet+real", None, "torchvision/vit_b_32:IMAGENET1K_V1", "upper_bound")
     [Published(value=98.91, source='ImageNet-Hard (arXiv 2304.05538), Table 1')]

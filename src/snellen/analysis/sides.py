@@ -62,6 +62,12 @@ class Side:
         text = repr((list(self.contents.items()), list(self.labels.items())))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
+    @cached_property
+    def locations(self) -> NDArray[np.bool_]:
+        """Whether any scale at each anchor is right: bool `[scored images, 9]`, as `bias.location_hits`."""
+        anchors = [[zoom for zoom, rule in enumerate(self.grid) if 3 * rule.row + rule.col == at] for at in range(9)]
+        return np.stack([self.solved(zooms) for zooms in anchors], axis=1)
+
     def solved(self, zooms: Sequence[int]) -> NDArray[np.bool_]:
         """Whether any of some zooms is right: bool `[scored images]`; kept, since every pair of a run asks again."""
         key = tuple(zooms)

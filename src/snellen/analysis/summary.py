@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from snellen.analysis.accuracy import Share, oracle_curve, per_zoom, random_baseline, share, upper_bound
+from snellen.analysis.accuracy import Share, best_zoom, oracle_curve, per_zoom, random_baseline, share, upper_bound
 from snellen.analysis.answers import Answers, read_answers, rows_of
 from snellen.analysis.bias import CentreBias, centre_bias, location_hits, scale_curve, share_map
 from snellen.analysis.bootstrap import RESAMPLES
-from snellen.analysis.cover import ExactCover, Transfer, cover_transfer, greedy_cover
+from snellen.analysis.cover import TOP_K, ExactCover, Transfer, cover_transfer, greedy_cover
 from snellen.analysis.expected import Measured, measured
 from snellen.analysis.groups import group_bounds
 from snellen.analysis.images import ImageStats, image_stats
@@ -22,8 +22,6 @@ from snellen.errors import UsageError
 from snellen.store import Run
 from snellen.zoom.grid import Grid, ViewRule
 
-# The study's top-k: as many zooms as it has scales.
-TOP_K = 36
 # The lengths of the oracle curve that the JSON form gives.
 ORACLE = (1, 2, 4, 9, 18, 36, 72, 162, 324)
 
@@ -44,7 +42,8 @@ class Summary:
     exact_cover: None unless asked for.
     transfer: covers learned on one half of the images and tested on the other.
     luck: what chance would reach.
-    tiles: 3 x 3, the share that a zoom whose window sees that part of the image gets right.
+    tiles: 3 x 3, the share that a zoom whose window sees that part of the image gets right; cover_tiles: that a zoom of
+        `cover` does, as the study counts it.
     centre_bias: of `locations`, by how much the centre exceeds the mean of the eight others.
     consensus: accuracy of the answer that most zooms give.
     image_stats: numbers of each scored image; `scored_ids` names them.
@@ -82,6 +81,7 @@ class Summary:
     transfer: list[Transfer]
     luck: Luck
     tiles: list[list[Share]]
+    cover_tiles: list[list[Share]]
     centre_bias: CentreBias
     consensus: Share
     image_stats: ImageStats = field(repr=False)
@@ -152,6 +152,7 @@ class Summary:
             "transfer": [one.to_json() for one in self.transfer],
             "luck": self.luck.to_json(),
             "tiles": [[cell.to_json() for cell in line] for line in self.tiles],
+            "cover_tiles": [[cell.to_json() for cell in line] for line in self.cover_tiles],
             "centre_bias": self.centre_bias.to_json(),
             "consensus": self.consensus.to_json(),
             "per_image": self.image_stats.to_json(),
@@ -185,9 +186,10 @@ def summarise(
     every = answers.labels(labels)
     ids, label_sets = rows_of(answers.ids, rows), [every[row] for row in rows]
     accuracies, cover = per_zoom(correct), greedy_cover(correct)
-    best = max(range(len(grid)), key=lambda place: accuracies[place].hits)
+    best = best_zoom(correct)
     classes = len(run.class_map.ids) if run.class_map else len(run.class_space)
-    locations, stats = location_hits(correct, grid), image_stats(ids, correct, run.class_map)
+    locations, sizes = location_hits(correct, grid), _sizes(run, rows)
+    stats = image_stats(ids, correct, run.class_map)
     return Summary(
         model=run.model,
         data=run.data,
@@ -216,9 +218,10 @@ def summarise(
         oracle=oracle_curve(correct, cover),
         cover=tuple(cover.tolist()),
         exact_cover=_exact(correct, exact_cover),
-        transfer=cover_transfer(correct, TOP_K),
+        transfer=cover_transfer(correct),
         luck=luck(ids, rows_of(answers.confidence, rows), correct, label_sets, zoom),
-        tiles=tile_map(correct, grid, *_sizes(run, rows)),
+        tiles=tile_map(correct, grid, *sizes),
+        cover_tiles=tile_map(correct, grid, *sizes, cover),
         centre_bias=centre_bias(locations, resamples),
         consensus=share(stats.consensus_right),
         image_stats=stats,
@@ -232,7 +235,7 @@ def summarise(
 def _exact(correct: NDArray[np.bool_], time_limit: float | None) -> ExactCover | None:
     if time_limit is None:
         return None
-    from snellen.analysis.exact import exact_cover  # here, since SciPy's optimiser takes long to import
+    from snellen.analysis.exact import exact_cover  # here, since few ask for it
 
     return exact_cover(correct, time_limit)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from snellen.analysis.accuracy import Share, share
 from snellen.analysis.answers import read_answers
+from snellen.analysis.bias import BiasDifference, bias_between
 from snellen.analysis.bootstrap import RESAMPLES
 from snellen.analysis.compare import groups
 from snellen.analysis.naming import short_names
@@ -64,21 +65,40 @@ class Union:
         }
 
 
+@dataclass(frozen=True)
+class BiasShift:
+    """The centre bias of one model on a data set less that on another, and the images of both.
+
+    name: the model's runs; a, b: data set and label source; images: how many are scored of each.
+    """
+
+    name: str
+    model: str
+    precision: str
+    a: tuple[str, str]
+    b: tuple[str, str]
+    images: tuple[int, int]
+    found: BiasDifference
+
+
 @dataclass(frozen=True, eq=False)
 class Survey:
     """Everything that many studies say.
 
-    summaries: for each run, in their order, one by each label source; names: a short name for each of them, unlike any
-        other's of its data set.
+    summaries: for each run, in their order, one by each label source; runs: the run of each; names: a short name
+        for each, unlike any other's of its data set.
     pairs: of every two runs of one data set by one label source.
     unions: of each data set by each label source where two runs or more have the same zooms.
+    shifts: of each model with the same zooms on every two data sets.
     notes: what is left out, and why; what is not finished.
     """
 
     summaries: list[Summary]
+    runs: list[Run]
     names: list[str]
     pairs: list[Pair]
     unions: list[Union]
+    shifts: list[BiasShift]
     notes: list[str]
 
 
@@ -136,7 +156,15 @@ def survey(
                 unions.append(union(group))
             except UsageError as error:
                 notes.append(f"no union of {', '.join(one.name for one in group)} on {members[0].run.data}: {error}")
-    return Survey(summaries, [one.name for one in sides], pairs, unions, list(dict.fromkeys(notes)))
+    return Survey(
+        summaries=summaries,
+        runs=[one.run for one in sides],
+        names=[one.name for one in sides],
+        pairs=pairs,
+        unions=unions,
+        shifts=_shifts([one for one in sides if one.labels], resamples),
+        notes=list(dict.fromkeys(notes)),
+    )
 
 
 def _one(
@@ -159,6 +187,29 @@ def _one(
         known: dict[str, Any] = {"correct": summary.correct, "cover": summary.cover, "ids": ids}
         sides.append(side(answers, name, source, **known, confidence=confidence))
     return summaries, sides, notes
+
+
+def _shifts(sides: Sequence[Side], resamples: int) -> list[BiasShift]:
+    """Every two data sets that runs of one name, model, precision and zooms are of."""
+    models: dict[Any, list[Side]] = {}
+    for one in sides:
+        key = (one.name, one.run.model, str(one.run.record["model"]["precision"]), tuple(one.zooms))
+        if one.zooms:
+            models.setdefault(key, []).append(one)
+    return [
+        BiasShift(
+            name=name,
+            model=model,
+            precision=precision,
+            a=(a.run.data_name, a.source),
+            b=(b.run.data_name, b.source),
+            images=(len(a.rows), len(b.rows)),
+            found=bias_between(a.locations, b.locations, resamples),
+        )
+        for (name, model, precision, _), members in models.items()
+        for a, b in combinations(members, 2)
+        if a.run.data_name != b.run.data_name
+    ]
 
 
 def _alike(sides: Sequence[Side]) -> list[list[Side]]:

@@ -15,8 +15,7 @@ def fit(
         str | None, typer.Option(help="Choose among these: paper:centre, top36@RUN, …; default all.")
     ] = None,
     count: Annotated[int, typer.Option(min=2, help="How many views are learned.")] = 36,
-    error: Annotated[float, typer.Option(help="How often the answer may differ from that of all views.")] = 0.05,
-    confidence: Annotated[float, typer.Option(help="How sure that bound is to hold.")] = 0.9,
+    error: Annotated[float, typer.Option(help="The chance that the answer differs from that of all views.")] = 0.08,
     seed: Annotated[int, typer.Option(help="Of the halves that the order and the rule are learned from.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -29,12 +28,12 @@ def fit(
     found = [run for path in runs for run in find_runs(path)]
     size = found[0].grid.size
     rules = Grid(views, view_set(views, size).rules) if views else None
-    policy = fit_policy(found, rules=rules, views=count, error=error, confidence=confidence, seed=seed)
+    policy = fit_policy(found, rules=rules, views=count, error=error, seed=seed)
     policy.save(out)
     if as_json:
         print_json(policy.to_json())
         return
     print(
-        f"{out}: {policy.forwards:.1f} of {len(policy)} views an image; {policy.disagreements} of {policy.images} "
-        f"images answered otherwise than by all, at {policy.confidence:.0%} confidence at most {policy.bound:.1%}"
+        f"{out}: {policy.forwards:.1f} of {len(policy)} views an image; it answers otherwise than all of them at a "
+        f"rate of at most {policy.error:.1%} ({policy.disagreements} of the {policy.images} images it was set on)"
     )

@@ -15,8 +15,8 @@ from PIL import Image, ImageColor, ImageDraw
 from snellen.atomic import writing
 from snellen.errors import UsageError
 from snellen.report.lettering import GREY, INK, MARKS, PALE, PAPER, RIGHT, WRONG, font, percent, write
+from snellen.report.names import PLACES
 from snellen.report.seen import Seen, group_of
-from snellen.report.tables import PLACES
 
 MARGIN, TOP, AXIS, ROW = 16, 52, 66, 46
 # The side a view is drawn at, about: its own size times a whole number.
@@ -55,7 +55,7 @@ def frame_of(seen: Seen, span: tuple[int, int], view: int) -> Image.Image:
     pixels = Image.fromarray(seen.views[view])
     frame.paste(pixels.resize((side, side), Image.Resampling.NEAREST), (MARGIN, TOP))
     rule, top = seen.rules[view], TOP + side
-    place = PLACES[rule.row][rule.col]
+    place = PLACES[3 * rule.row + rule.col]
     draw.text((MARGIN + side, top + 16), place, fill=GREY, font=font(13), anchor="rm")
     write(draw, (MARGIN, top + 16), f"scale {rule.scale}  ·  {group_of(rule)}", font(14), side - 100)
     _axis(draw, span, rule.scale, (MARGIN, MARGIN + side), top + 36)
@@ -100,7 +100,7 @@ def mp4(seen: Seen, order: Sequence[int], fps: float) -> bytes:
     from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
     draw = partial(frame_of, seen, _span(seen, order))
-    with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
+    with writing(Path(tempfile.gettempdir()), "TMPDIR"), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "film.mp4"  # the index is moved by reading the file again, so it needs a name
         with av.open(str(file), "w", options={"movflags": "+faststart"}) as film:
             stream = film.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000), options={"crf": QUALITY})

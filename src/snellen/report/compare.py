@@ -81,7 +81,7 @@ def _where(row: ShareDifference) -> str:
 
 def _points(found: ShareDifference | EstimatedDifference, turned: bool = False) -> str:
     value, low, high = (-found.value, -found.high, -found.low) if turned else (found.value, found.low, found.high)
-    return f"{100 * value + 0.0:+.2f} [{100 * low + 0.0:.1f}, {100 * high + 0.0:.1f}]".replace("-", "−")
+    return f"{100 * value:+z.2f} [{100 * low:z.1f}, {100 * high:z.1f}]".replace("-", "−")
 
 
 def _interval(share: Share) -> str:
@@ -138,7 +138,7 @@ def _together(pair: Pair) -> Table:
         bias = pair.bias
         row(
             "Centre bias, points",
-            f"A {100 * bias.a:.2f}, B {100 * bias.b:.2f}, A − B {_points(bias)}, {p_value(bias.p)} (bootstrap)",
+            f"A {100 * bias.a:z.2f}, B {100 * bias.b:z.2f}, A − B {_points(bias)}, {p_value(bias.p)} (bootstrap)",
         )
     for one in pair.transfer:
         a, b = ("A", "B") if one.learned_on == pair.a else ("B", "A")

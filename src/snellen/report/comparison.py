@@ -124,7 +124,7 @@ def _matrix(several: list[list[Pair]], name: str, title: str, what: str) -> Tabl
                 if one is None:
                     cells.append(None)
                     continue
-                low, high = (one.low, one.high) if sign == 1 else (-one.high, -one.low)
+                low, high = sorted((sign * one.low + 0.0, sign * one.high + 0.0))  # no -0
                 apart = bool(p[key] < LEVEL)
                 cells.append(Number(sign * one.value + 0.0, low, high, images[key], "points", best=apart))
             rows.append(Row((pairs[0].data, pairs[0].labels, a), tuple(cells)))

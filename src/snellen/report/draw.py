@@ -49,11 +49,6 @@ class Drawn:
     about: tuple[int, ...]
     svg: str = field(repr=False)
 
-    @property
-    def alt(self) -> str:
-        """What it shows and where the numbers are, for who cannot see it."""
-        return f"{self.title}. The same numbers are in {self.table}.csv."
-
 
 def drawings(
     summaries: Sequence[Summary],

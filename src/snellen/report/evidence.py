@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from snellen.analysis.summary import TOP_K
+from snellen.analysis.bias import BiasDifference
+from snellen.analysis.cover import TOP_K
+from snellen.analysis.survey import Survey
 from snellen.report.origins import Origin
 from snellen.report.parts import HIDDEN, RUN_KEYS, Parts
 from snellen.report.table import Number, Row, Table, number
 
+BIAS_COLUMNS = (("difference",), ("p",), ("a",), ("b",))
+UNCORRECTED = "The p-values are not corrected for the number of rows."
 # Levels of confidence that are read; the CSV has all.
 READ = (0.5, 0.9, 0.99)
 
@@ -104,6 +108,42 @@ def bias_table(parts: Parts) -> Table | None:
     return Table("bias", "Centre bias", RUN_KEYS, ("measure",), columns, tuple(rows), notes, HIDDEN) if rows else None
 
 
+def bias_models_table(survey: Survey) -> Table | None:
+    """The centre bias of every two runs on the same images, and their difference with its test."""
+    rows = [
+        Row((pair.data, pair.labels, pair.a, pair.b), _bias_numbers(pair.bias, (pair.images, pair.images)))
+        for pair in survey.pairs
+        if pair.bias
+    ]
+    keys, title = ("data", "labels", "a", "b"), "Centre bias of two runs on the same images"
+    notes = (f"Difference: a less b in points, with interval and p of a paired bootstrap over images. {UNCORRECTED}",)
+    return Table("bias_models", title, keys, ("what",), BIAS_COLUMNS, tuple(rows), notes) if rows else None
+
+
+def bias_data_table(survey: Survey) -> Table | None:
+    """The centre bias of each model on every two data sets, and their difference with its test."""
+    rows = [
+        Row((one.name, one.model, one.precision, *one.a, *one.b), _bias_numbers(one.found, one.images))
+        for one in survey.shifts
+    ]
+    keys = ("model", *HIDDEN, "a", "a labels", "b", "b labels")
+    title = "Centre bias of a model on two data sets"
+    notes = (
+        "Difference: a less b in points, with interval and p of a bootstrap that draws the images of each data set by "
+        f"themselves. {UNCORRECTED}",
+    )
+    return Table("bias_data", title, keys, ("what",), BIAS_COLUMNS, tuple(rows), notes, HIDDEN) if rows else None
+
+
+def _bias_numbers(found: BiasDifference, images: tuple[int, int]) -> tuple[Number, ...]:
+    return (
+        Number(found.value, found.low, found.high, kind="points"),
+        Number(found.p, kind="p"),
+        Number(found.a, n=images[0], kind="points"),
+        Number(found.b, n=images[1], kind="points"),
+    )
+
+
 def zooms_table(parts: Parts) -> Table:
     """The accuracy at each zoom."""
     rows = [
@@ -137,7 +177,7 @@ def oracle_table(parts: Parts) -> Table:
         summary = parts.summaries[place]
         for k, share in enumerate(summary.oracle, start=1):
             zoom = str(summary.cover[k - 1]) if k <= len(summary.cover) else ""
-            rows.append(Row((*parts.names(place), str(k), zoom), (number(share),)))
+            rows.append(Row((*parts.names(place), str(k), zoom), (number(share),), read=bool(zoom)))
     keys = (*RUN_KEYS, "k", "zoom")
     title = f"Upper bound of the greedy cover's first k zooms (an oracle; k = {TOP_K} is top-{TOP_K}), %"
     return Table("oracle", title, keys, ("measure",), (("upper bound",),), tuple(rows), (), HIDDEN, listed=False)

@@ -7,9 +7,10 @@ from pathlib import Path
 from PIL import ImageDraw, ImageFont
 
 from snellen.errors import SnellenError
+from snellen.report.colours import BLUE
 
-# Okabe and Ito's colour-blind-safe blue and vermilion, the latter darker, so that every text has a contrast above 4.5.
-RIGHT, WRONG = "#0072B2", "#C44E00"
+# Vermilion made darker, so that every text has a contrast above 4.5.
+RIGHT, WRONG = BLUE, "#C44E00"
 PAPER, INK, GREY, PALE = "#FFFFFF", "#1A1A1A", "#5F6368", "#DADCE0"
 # Marks that tell right from wrong without colour.
 MARKS = {True: "✓", False: "✗"}

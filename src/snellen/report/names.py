@@ -9,6 +9,12 @@ from pathlib import PurePath
 from snellen.analysis.summary import Summary
 from snellen.datasets.base import OWN_LABELS
 
+# The nine anchors, and the nine thirds of an image, in reading order.
+PLACES = (
+    *("top left", "top", "top right"),
+    *("left", "centre", "right"),
+    *("bottom left", "bottom", "bottom right"),
+)
 # Of a file name's parts; the whole stays below the 255 bytes of a file system.
 LONGEST = 70
 
@@ -48,9 +54,18 @@ def data_title(data: str, labels: str) -> str:
     >>> data_title("imagenet", "real"), data_title("/home/me/photographs", "own")
     ('imagenet, labels real', 'photographs')
     """
-    name = PurePath(data).name if data.startswith(("/", "./", "../", "~")) else data
+    name = last_part(data)
     source = PurePath(labels).name if "/" in labels else labels
     return readable(name if labels == OWN_LABELS else f"{name}, labels {source}")
+
+
+def last_part(text: str) -> str:
+    """A path by its last part, anything else as it is.
+
+    >>> last_part("/home/me/photographs"), last_part("imagenet-c/fog/3")
+    ('photographs', 'imagenet-c/fog/3')
+    """
+    return PurePath(text).name if text.startswith(("/", "./", "../", "~")) else text
 
 
 def readable(text: str) -> str:

@@ -22,14 +22,14 @@ def image_origins(runs: Sequence[Run]) -> dict[str, list[Origin]]:
     """For each data set the places that its images come from, most images first.
 
     Counted in the run that knows most of its images. A published place that no image comes from counts 0. Data sets of
-    one place alone are left out.
+    one place alone are left out, and those of which no image is done yet.
     """
     largest: dict[str, Run] = {}
     for run in runs:
         if run.data_name not in largest or len(run.samples) > len(largest[run.data_name].samples):
             largest[run.data_name] = run
     found = {data: _origins(data, run) for data, run in largest.items()}
-    return {data: origins for data, origins in found.items() if len(origins) > 1}
+    return {data: origins for data, origins in found.items() if len(origins) > 1 and origins[0].images}
 
 
 def _origins(data: str, run: Run) -> list[Origin]:

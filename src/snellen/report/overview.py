@@ -1,6 +1,6 @@
 """The page's first table: every run by every label source in a row."""
 
-from snellen.analysis.summary import TOP_K
+from snellen.analysis.cover import TOP_K
 from snellen.analysis.survey import Survey
 from snellen.report.parts import HIDDEN, RUN_KEYS, TIES, Parts
 from snellen.report.table import Number, Row, Table, number

@@ -24,7 +24,7 @@ from snellen.report.overview import overview_table
 from snellen.report.pictures import ImageKey, Pictures, take_pictures
 from snellen.report.provenance import provenance
 from snellen.report.slim import slim
-from snellen.report.studies import headings, match_runs, show_study
+from snellen.report.studies import headings, show_study
 from snellen.report.table import Table
 from snellen.report.tabular import html_table
 from snellen.store import Run
@@ -63,7 +63,7 @@ class Section:
 SECTIONS = (
     Section("summary", "Summary", ("summary",), ("table1",)),
     Section("zooms", "Zooms", (), ("scales", "oracle"), ("scales", "oracle"), ("scales", "zooms")),
-    Section("space", "Space", ("bias",), ("locations",), ("locations", "tiles")),
+    Section("space", "Space", ("bias", "bias_models", "bias_data"), ("locations",), ("locations", "tiles")),
     Section("groups", "Groups", ("groups", "merging"), (), ("groups",)),
     Section("covers", "Covers", ("covers", "transfer"), (), ("cover",)),
     Section("luck", "Luck", ("luck",), ("confidence",), ("luck",)),
@@ -89,18 +89,15 @@ class Figure:
         return self.width > WIDE
 
 
-def write_page(
-    survey: Survey, runs: Sequence[Run], folder: Path, figures: Sequence[Drawn], tables: Sequence[Table]
-) -> Path:
+def write_page(survey: Survey, folder: Path, figures: Sequence[Drawn], tables: Sequence[Table]) -> Path:
     """Write `index.html` into `folder`, which is there; returns its path.
 
-    runs: those that the survey is of, in its order; others among them are left out.
     figures, tables: what there is; a section shows those of its kinds and names.
 
     Figures and lists of images are as many as a page of 5 MB allows. Raises UsageError or Stopped where nothing can be
     written.
     """
-    studies = match_runs(survey, runs)
+    studies = list(zip(survey.runs, survey.summaries, strict=True))
     kept = affordable(figures)
     missing = len(figures) - len(kept)
     content = render(survey, studies, kept, tables, [Lists()] * len(studies), {}, missing)
@@ -113,7 +110,7 @@ def write_page(
         if len(fuller) <= LIMIT:
             content = fuller
             break
-    with writing(folder):
+    with writing(folder, "--to"):
         write_atomic(folder / "index.html", content)
     return folder / "index.html"
 
@@ -222,7 +219,7 @@ def _figure(drawn: Drawn) -> Figure:
         return round(float(found[1]) * 4 / 3) if found else 0
 
     source = base64.b64encode(drawn.svg.encode("utf-8", "backslashreplace")).decode()
-    alt = f"{drawn.title}. The numbers are in the table below."
+    alt = f"{drawn.title}. The same numbers are in a table of this section."
     return Figure(drawn.title, alt, pixels("width"), pixels("height"), f"data:image/svg+xml;base64,{source}")
 
 

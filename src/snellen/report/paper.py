@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snellen.analysis.accuracy import Share
+from snellen.analysis.cover import TOP_K
 from snellen.analysis.groups import group_bounds_published
 from snellen.analysis.published import lookup, same_model
-from snellen.analysis.summary import TOP_K
+from snellen.report.names import PLACES
 from snellen.report.parts import HIDDEN, RUN_KEYS, TIES, Parts
 from snellen.report.table import Number, Row, Table, number
 
@@ -18,7 +19,7 @@ STUDY_ORDER = (
     *("torchvision/vgg16:IMAGENET1K_V1", "torchvision/alexnet:IMAGENET1K_V1"),
     "open_clip/ViT-L-14,openai,normalize=imagenet",
 )
-ROWS, COLUMNS = ("top", "centre", "bottom"), ("left", "centre", "right")
+ROWS, COLUMNS = PLACES[1::3], PLACES[3:6]
 ORACLE = "Top-36 is an oracle: the cover is fitted to the labels it is scored on."
 
 
@@ -93,6 +94,9 @@ def groups_table(parts: Parts, errata: bool = False) -> Table:
     rows = []
     for group in parts.groups:
         best = {name: parts.best.of(group.members, f"groups.{name}") for name in names}
+        # Published are the exclusive shares of the cover of the study's last classifier.
+        decides = _study_order(parts, group.members)[-1]
+        as_then = same_model(STUDY_ORDER[-1], parts.summaries[decides].model)
         for place in group.members:
             numbers: list[Number | None] = []
             for name in names:
@@ -102,10 +106,12 @@ def groups_table(parts: Parts, errata: bool = False) -> Table:
             for name in names if errata else ():
                 bound, alone = shadowed[place].get(name, (None, None))
                 numbers.append(parts.number(place, bound, f"groups.{name}.upper_bound"))
-                numbers.append(parts.number(place, alone, f"groups.{name}.exclusive_shadowed"))
+                numbers.append(parts.number(place, alone, f"groups.{name}.exclusive_shadowed" if as_then else ""))
             rows.append(Row(parts.names(place), tuple(numbers)))
     notes = ["Upper bound: any zoom of the group is right. Alone: and no zoom of another group is."]
     notes += [TIES] if any(len(group.members) > 1 for group in parts.groups) else []
+    if any(one and one.published is not None for row in rows for one in row.numbers):
+        notes.append("Published upper bounds count the zooms of a minimum cover alone (--errata: ours so too).")
     if errata:
         last = sorted({parts.survey.names[_study_order(parts, group.members)[-1]] for group in parts.groups})
         notes.append(
@@ -146,13 +152,14 @@ def _study_order(parts: Parts, members: Sequence[int]) -> list[int]:
 
 
 def locations_table(parts: Parts) -> Table:
-    """The 3 x 3 maps: any scale at an anchor, and any zoom whose window sees a tile."""
+    """The 3 x 3 maps: any scale at an anchor, and any zoom, or any of the cover, whose window sees a tile."""
     rows = []
     for place in parts.order:
         summary = parts.summaries[place]
         maps = (
             ("any scale at the anchor", summary.locations, "locations"),
             ("any window on the tile", summary.tiles, ""),
+            ("any window of the cover on the tile", summary.cover_tiles, "cover_tiles"),
         )
         for what, cells, metric in maps:
             for row, line in enumerate(cells):
@@ -168,6 +175,10 @@ def locations_table(parts: Parts) -> Table:
         ("col",),
         tuple((name,) for name in COLUMNS),
         tuple(rows),
+        (
+            "A window sees a tile if the tile's middle lies in it. The study's maps of centre bias count the zooms of "
+            "a minimum cover.",
+        ),
         hidden=HIDDEN,
     )
 

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from snellen.analysis.accuracy import Share
 from snellen.analysis.compare import groups
+from snellen.analysis.cover import TOP_K
 from snellen.analysis.published import lookup
-from snellen.analysis.summary import TOP_K, Summary
+from snellen.analysis.summary import Summary
 from snellen.analysis.survey import Survey
 from snellen.report.names import DataGroup, data_groups
 from snellen.report.table import Number, number

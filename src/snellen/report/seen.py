@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from snellen.labels.score import correct_by_labels
-from snellen.zoom.grid import ViewRule
+from snellen.zoom.grid import WINDOW, ViewRule
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +49,10 @@ class Seen:
         return replace(self, rules=tuple(self.rules[k] for k in views), **chosen)
 
 
-def group_of(rule: ViewRule, nominal: int = 224) -> str:
+def group_of(rule: ViewRule) -> str:
     """The group of a view by its scale: `zoom-in`, `zoom-224` or `zoom-out`.
 
     >>> group_of(ViewRule(256, 1, 1, scale=256))
     'zoom-in'
     """
-    return "zoom-in" if rule.scale > nominal else "zoom-out" if rule.scale < nominal else "zoom-224"
+    return "zoom-in" if rule.scale > WINDOW else "zoom-out" if rule.scale < WINDOW else "zoom-224"

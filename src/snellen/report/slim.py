@@ -2,7 +2,7 @@
 
 import re
 
-# Ten families that matplotlib names for each text, in three: its own font, the one most like it, any.
+# After the font of a figure the one most like it, for who has not the first.
 FAMILIES = "font-family: 'DejaVu Sans', Verdana, sans-serif"
 
 

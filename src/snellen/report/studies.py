@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from snellen.analysis.summary import Summary
 from snellen.analysis.survey import Survey
 from snellen.report.hardest import Case, Lists, frame
-from snellen.report.names import data_title
+from snellen.report.names import PLACES, data_title
 from snellen.report.pictures import ImageKey, Picture, Pictures
-from snellen.report.tabular import PLACES, HtmlTable, zoom_table
-from snellen.store import Run
+from snellen.report.tabular import HtmlTable, zoom_table
 from snellen.zoom.grid import ViewRule
 
 Box = tuple[float, float, float, float]
@@ -47,23 +46,6 @@ class Study:
     sensitive: Sequence[ShownCase]
     all_hard: int
     all_sensitive: int
-
-
-def match_runs(survey: Survey, runs: Sequence[Run]) -> list[tuple[Run, Summary]]:
-    """The run of each summary of a survey; runs that it left out are skipped, of two copies each gets its own."""
-    taken: set[tuple[int, str]] = set()
-    found = []
-    for summary in survey.summaries:
-        same = (summary.fingerprint, summary.data, summary.planned)
-        place = next(
-            place
-            for place, run in enumerate(runs)
-            if (run.record["fingerprint"], run.data, run.record["shards"][-1]) == same
-            and (place, summary.labels) not in taken
-        )
-        taken.add((place, summary.labels))
-        found.append((runs[place], summary))
-    return found
 
 
 def headings(survey: Survey) -> list[str]:

@@ -3,19 +3,19 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import PurePath
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from snellen.analysis.accuracy import Share
 from snellen.datasets.base import OWN_LABELS
+from snellen.report.names import last_part
 
 Kind = Literal["share", "points", "count", "decimal", "p"]
 # What a line of a table's CSV says of a number, after what names it.
 VALUES = ("value", "ci_low", "ci_high", "n", "published", "difference", "bold")
 
 # Keys whose texts say by themselves what they are.
-PLAIN = ("data", "labels", "model", "measure")
+PLAIN = ("data", "labels", "a labels", "b labels", "model", "measure")
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,14 @@ class Number:
 
 @dataclass(frozen=True)
 class Row:
-    """What names a row, a text for each of the table's `row_keys`, and its numbers, None where there is none."""
+    """What names a row, a text for each of the table's `row_keys`, and its numbers, None where there is none.
+
+    read: whether it says anything that the rows before it do not; else it stands in the CSV alone.
+    """
 
     names: tuple[str, ...]
     numbers: tuple[Number | None, ...]
+    read: bool = True
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,7 @@ class Shown:
 
 def shown(table: Table) -> Shown:
     """What a reader sees of a table: what holds for all is said once, published numbers stand beside ours."""
+    table = replace(table, rows=tuple(row for row in table.rows if row.read))
     kept, same_names = _split(table.row_keys, [row.names for row in table.rows], table.hidden)
     inside, same_heads = _split(table.column_keys, table.columns, ())
     said = [text for text in (*same_names, *same_heads) if text]
@@ -173,8 +178,8 @@ def _split(
 
 def _reads(key: str, text: str) -> str:
     """What names a row or column as it is read: a path by its last part, a label source as such."""
-    text = PurePath(text).name if text.startswith(("/", "./", "../", "~")) else text
-    if key != "labels" or not text:
+    text = last_part(text)
+    if not key.endswith("labels") or not text:
         return text
     return "" if text == OWN_LABELS else f"labels {text}"
 
@@ -203,7 +208,7 @@ def as_text(value: float, kind: Kind, digits: int = 2) -> str:
         case "share":
             return f"{100 * value:.{digits}f}"
         case "points":
-            return f"{100 * value:+.{digits}f}".replace("-", "−")
+            return f"{100 * value:+z.{digits}f}".replace("-", "−")
         case "count":
             return f"{value:,.0f}"
         case "p":

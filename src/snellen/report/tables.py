@@ -6,7 +6,9 @@ from rich.console import Console
 from rich.table import Table
 
 from snellen.analysis.accuracy import Share
-from snellen.analysis.summary import TOP_K, Summary
+from snellen.analysis.cover import TOP_K
+from snellen.analysis.summary import Summary
+from snellen.report.names import PLACES
 
 
 def percent(value: float) -> str:
@@ -24,18 +26,11 @@ def summary_rows(summary: Summary) -> list[tuple[str, Share, float | None]]:
     rule = summary.best_rule
     rows: list[tuple[str, Share, float | None]] = [
         ("1-crop (256, centre)", summary.one_crop, None),
-        (f"best single zoom ({rule.scale}, {PLACES[rule.row][rule.col]})", summary.best_single, None),
+        (f"best single zoom ({rule.scale}, {PLACES[3 * rule.row + rule.col]})", summary.best_single, None),
         (f"top-{TOP_K} (oracle)", summary.top_k, summary.random[1]),
         (f"upper bound, {summary.zooms} zooms", summary.upper, summary.random[0]),
     ]
     return rows + [(f"{name} upper bound", bound, None) for name, (bound, _) in summary.groups.items()]
-
-
-PLACES = (
-    ("top left", "top", "top right"),
-    ("left", "centre", "right"),
-    ("bottom left", "bottom", "bottom right"),
-)
 
 
 def print_summary(summary: Summary, console: Console) -> None:

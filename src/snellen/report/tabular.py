@@ -3,13 +3,8 @@
 from dataclasses import dataclass
 
 from snellen.analysis.summary import Summary
+from snellen.report.names import PLACES
 from snellen.report.table import Number, Row, Table, Text, number, shown
-
-PLACES = (
-    *("top left", "top", "top right"),
-    *("left", "centre", "right"),
-    *("bottom left", "bottom", "bottom right"),
-)
 
 
 @dataclass(frozen=True)
@@ -44,7 +39,7 @@ def html_table(table: Table) -> HtmlTable:
     """A table with one head for all rows that share a name."""
     form = shown(table)
     keys = [table.row_keys.index(name) for name in form.names]
-    names = [[row.names[key] for key in keys] for row in table.rows]
+    names = [[row.names[key] for key in keys] for row in table.rows if row.read]
 
     def begins(place: int, col: int) -> bool:
         return place == 0 or col == len(keys) - 1 or names[place][: col + 1] != names[place - 1][: col + 1]

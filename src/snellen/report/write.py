@@ -12,6 +12,8 @@ from snellen.errors import UsageError
 from snellen.report.comparison import matrices, overlap_table, pairs_table, union_table
 from snellen.report.draw import FORMATS, Drawn, drawings
 from snellen.report.evidence import (
+    bias_data_table,
+    bias_models_table,
     bias_table,
     confidence_table,
     luck_table,
@@ -51,6 +53,8 @@ def make_tables(survey: Survey, runs: Sequence[Run], *, errata: bool = False) ->
         groups_table(parts, errata),
         locations_table(parts),
         bias_table(parts),
+        bias_models_table(survey),
+        bias_data_table(survey),
         covers_table(parts),
         transfer_table(parts),
         luck_table(parts),
@@ -76,7 +80,7 @@ def write_report(
     kinds: of `KINDS`. `csv` and `tex` are a file a table, `csv` also one of the images of each run; `md` is one file.
     Raises UsageError or Stopped where nothing can be written.
     """
-    with writing(folder):
+    with writing(folder, "--to"):
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in _text_files(survey, kinds, tables):
             write_atomic(folder / name, text.encode("utf-8", "backslashreplace"))
@@ -84,7 +88,7 @@ def write_report(
     if "html" in kinds:
         from snellen.report.page import write_page
 
-        write_page(survey, runs, folder, drawn, tables)
+        write_page(survey, folder, drawn, tables)
 
 
 def _text_files(survey: Survey, kinds: Sequence[str], tables: Sequence[Table]) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from snellen.engine.batches import Answering
 from snellen.engine.worker import NOT_NUMBERS
 from snellen.labels import ClassMap
 from snellen.tta.methods import Method
-from snellen.tta.policy import lead, spread
+from snellen.tta.policy import lead_z
 from snellen.zoom.render import UnreadableImage, render
 
 
@@ -72,9 +72,7 @@ def settle_all(
 
 def _settled(race: Race, method: Method) -> bool:
     views = len(method.rules)
-    if not race.shown or race.shown == views:
-        return race.shown == views
-    return bool(lead(race.total / race.shown) >= method.threshold * spread(race.shown, views))
+    return race.shown > 0 and bool(lead_z(race.total, race.shown, views) >= method.threshold)
 
 
 def _settled_by_known(race: Race, method: Method) -> bool:

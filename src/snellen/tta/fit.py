@@ -1,7 +1,9 @@
 """Learning a policy from runs: an order of views, and a stopping rule with a stated error rate."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 
 from snellen.errors import UsageError
 from snellen.store import Run
-from snellen.tta.policy import Policy, first_settled, leads
+from snellen.tta.policy import Policy, first_settled, lead_paths
 from snellen.zoom.grid import Grid
 
 # How many views are learned where no others are named: as many as the study has scales.
@@ -18,8 +20,10 @@ VIEWS = 36
 FLOOR = 1e-4
 # Rows that the order is learned from at most: more change nothing but the time.
 MOST = 4000
-# Thresholds that are tried, from one that no image passes early on to one that every image passes at once.
-THRESHOLDS = np.geomspace(36.0, 0.01, 256)
+# The share of images that the order is learned from. The threshold needs the more: its rate is exact only to 1 in n.
+LEARNING = 0.375
+# Thresholds that are tried, down to one that every image passes at once.
+STEPS, LOWEST = 256, 0.01
 
 
 @dataclass(frozen=True)
@@ -30,61 +34,81 @@ class _Rows:
     rows: NDArray[np.intp]
     images: NDArray[np.intp]
 
+    @cached_property
+    def number(self) -> dict[int, int]:
+        """The number of the image of each row."""
+        return dict(zip(self.rows.tolist(), self.images.tolist(), strict=True))
+
+    def among(self, rows: NDArray[np.intp], wanted: NDArray[np.bool_]) -> list[tuple[int, int]]:
+        """Those of some rows that are of wanted images (by number): place and row."""
+        return [(k, row) for k, row in enumerate(rows.tolist()) if row in self.number and wanted[self.number[row]]]
+
+
+@dataclass(frozen=True)
+class _Paths:
+    """What images answer after each view, `[images, views]`.
+
+    lead: `lead_paths`; answers: the best class of the mean so far; final: each view's probability of the answer of
+    all views; image: the images' numbers.
+    """
+
+    lead: NDArray[np.float32]
+    answers: NDArray[np.intp]
+    final: NDArray[np.float32]
+    image: NDArray[np.intp]
+
 
 def fit(
     runs: Sequence[Run],
     *,
     rules: Grid | None = None,
     views: int = VIEWS,
-    error: float = 0.05,
-    confidence: float = 0.9,
+    error: float = 0.08,
     images: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Policy:
     """Learn a policy from runs that kept all probabilities (`study --keep-probs`).
 
-    On one half of the images the order is learned: each next view is the one that raises the mean log-probability
-    of the label, in the mean of the views so far, most. On the other half the threshold is chosen: from the most
-    careful on, as long as the exact binomial test says at level 1 - `confidence` that the chance of an answer other
-    than that of all views lies below `error`. So with probability `confidence` over the fitted images the policy's
-    error rate is at most `error`, whatever the model and the data; images of another kind are not covered.
+    From three eighths of the images, drawn by `seed`, the order is learned. Which views: each next one raises the mean
+    log-probability of the label, in the mean of the views so far, most. Then they are put in the order that raises it,
+    and that of the answer of all of them, fastest. From the other images the threshold is chosen: the lowest at which
+    (images answered otherwise + 1) / (images + 1) is at most `error`, an image being counted from the first threshold,
+    going down, at which it is. So an image like these is answered otherwise than by all views with a chance of at most
+    `error`, whatever the model and however few images; images of another kind are not covered.
 
     rules: the views that may be taken, all of them in the runs' grid; the whole grid where None.
     views: how many are taken, at most.
     images: ids of the images to learn from; all where None.
-    seed: of the halves.
 
-    An image that several runs show counts once, as wrong where any of them is. Raises UsageError where a run kept no
-    probabilities, grids differ, or there are too few images for such a statement.
+    An image that several runs show counts once, as answered otherwise where any of them does. Raises UsageError where
+    a run kept no probabilities, grids differ, or there are too few images for such a statement.
 
-    Methods: fixed-sequence testing of Angelopoulos et al. 2021, "Learn then Test", arXiv 2110.01052, with the exact
-    binomial p-value.
+    Method: Angelopoulos, Bates, Fisch, Lei, Schuster 2022, "Conformal Risk Control", arXiv 2208.02814, theorem 1.
     """
-    if not 0 < error < 1 or not 0 < confidence < 1:
-        raise UsageError(f"error={error}, confidence={confidence}: expected numbers between 0 and 1")
+    if not 0 < error < 1:
+        raise UsageError(f"error={error}: expected a number between 0 and 1")
     if views < 2:
         raise UsageError(f"views={views}: expected at least 2")
     grid = _common_grid(runs)
     allowed = _allowed(grid, rules)
     known = _labelled(runs, images)
-    count = len({image for part in known for image in part.images.tolist()})
-    _check_enough(count, error, confidence)
-    halves = np.zeros(max(int(part.images.max(initial=-1)) for part in known) + 1, bool)
     numbers = np.unique(np.concatenate([part.images for part in known]))
-    halves[np.random.default_rng(seed).permutation(numbers)[: count // 2]] = True
-    order = allowed[_order(np.concatenate([_truth(part, halves) for part in known])[:, allowed], views)]
-    found = [_paths(part, ~halves, order) for part in known]
-    lead, answers, image = (np.concatenate(columns) for columns in zip(*found, strict=True))
-    threshold, wrong, calibrated = _threshold(lead, answers, image, error, confidence)
+    learning = np.zeros(int(numbers.max(initial=0)) + 1, bool)
+    learning[np.random.default_rng(seed).permutation(numbers)[: int(LEARNING * len(numbers))]] = True
+    _check_enough(len(numbers), error)
+    truth = _some(np.concatenate([_truth(part, learning) for part in known]))
+    chosen = allowed[_order([truth[:, allowed]], views)]
+    final = _some(np.concatenate([_paths(part, learning, chosen).final for part in known]))
+    order = chosen[_order([truth[:, chosen], final], views)]
+    paths = [_paths(part, ~learning, order) for part in known]
+    threshold, wrong, images_used, forwards = _threshold(paths, error)
     return Policy(
         grid=Grid(grid.name, tuple(grid.rules[zoom] for zoom in order)),
         threshold=threshold,
         error=error,
-        confidence=confidence,
         disagreements=wrong,
-        images=calibrated,
-        bound=_upper(wrong, calibrated, confidence),
-        forwards=float(first_settled(lead, threshold, len(order)).mean()),
+        images=images_used,
+        forwards=forwards,
         learned_on=tuple(_provenance(part) for part in known),
     )
 
@@ -127,83 +151,88 @@ def _labelled(runs: Sequence[Run], images: Sequence[str] | None) -> list[_Rows]:
     return found
 
 
-def _check_enough(images: int, error: float, confidence: float) -> None:
-    needed = 2 * int(np.ceil(np.log(1 - confidence) / np.log(1 - error)))
-    if images < needed:
+def _check_enough(images: int, error: float) -> None:
+    def enough(count: int) -> bool:
+        return 1 / (count - int(LEARNING * count) + 1) <= error
+
+    if not enough(images):
+        needed = next(count for count in itertools.count(images) if enough(count))
         raise UsageError(
-            f"{images} images with a label are too few for an error rate of {error:g} at confidence {confidence:g}: "
-            f"at least {needed} are needed; use more, or a higher --error"
+            f"{images} images with a label are too few for an error rate of {error:g}: at least {needed} are needed; "
+            "use more, or a higher --error"
         )
 
 
-def _truth(part: _Rows, half: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """The probability of the label set at every zoom, of the images of one half: float32 `[images, zooms]`."""
-    labels, wanted = part.run.labels(), set(part.rows[half[part.images]].tolist())
+def _truth(part: _Rows, wanted: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The probability of the label set at every zoom, of some of the images: float32 `[images, zooms]`."""
+    labels = part.run.labels()
     found = [np.empty((0, len(part.run.grid)), np.float32)]
     for rows, probs in part.run.probabilities():
-        kept = [(k, row) for k, row in enumerate(rows.tolist()) if row in wanted]
-        found += [probs[k][None, :, labels[row]].astype(np.float32).sum(axis=2) for k, row in kept]
+        for k, row in part.among(rows, wanted):
+            found.append(probs[k][None, :, labels[row]].astype(np.float32).sum(axis=2))
     return np.concatenate(found)
 
 
-def _order(truth: NDArray[np.float32], views: int) -> NDArray[np.intp]:
-    """Greedy forward selection for the running mean's log-probability of the truth, ties to the lowest zoom."""
-    truth = truth[np.linspace(0, len(truth) - 1, min(len(truth), MOST)).astype(int)].T.copy()
-    left = np.arange(len(truth))
-    total = np.zeros(truth.shape[1], np.float32)
+def _some(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """At most `MOST` rows, evenly spread."""
+    return np.asarray(rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST)).astype(int)])
+
+
+def _order(wanted: Sequence[NDArray[np.float32]], views: int) -> NDArray[np.intp]:
+    """Greedy forward selection of views for the running mean's log-probability, ties to the lowest: intp `[views]`.
+
+    wanted: of each thing whose probability is to be raised, alike in weight, `[images, zooms]`.
+    """
+    columns = [each.T.copy() for each in wanted]
+    totals = [np.zeros(each.shape[1], np.float32) for each in columns]
+    left = np.arange(len(columns[0]))
     chosen = []
-    for k in range(min(views, len(truth))):
-        gains = np.log((total + truth[left]) / (k + 1) + FLOOR).mean(axis=1)
-        best = left[gains.argmax()]
+    for k in range(min(views, len(left))):
+        gains = [
+            np.log((total + each[left]) / (k + 1) + FLOOR).mean(axis=1)
+            for total, each in zip(totals, columns, strict=True)
+        ]
+        best = left[np.sum(gains, axis=0).argmax()]
         chosen.append(best)
-        total += truth[best]
+        totals = [total + each[best] for total, each in zip(totals, columns, strict=True)]
         left = left[left != best]
     return np.array(chosen, np.intp)
 
 
-def _paths(
-    part: _Rows, half: NDArray[np.bool_], order: NDArray[np.intp]
-) -> tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.intp]]:
-    """Leads and answers of the running mean after each view, `[images, views]`, and the images' numbers."""
-    numbers = dict(zip(part.rows.tolist(), part.images.tolist(), strict=True))
-    lead = [np.empty((0, len(order)), np.float32)]
-    answers, images = [np.empty((0, len(order)), np.intp)], []
+def _paths(part: _Rows, wanted: NDArray[np.bool_], order: NDArray[np.intp]) -> _Paths:
+    """What some of a run's images answer as they are shown view after view."""
+    shape = (0, len(order))
+    lead, answers, final = [np.empty(shape, np.float32)], [np.empty(shape, np.intp)], [np.empty(shape, np.float32)]
+    images: list[int] = []
     for rows, probs in part.run.probabilities(order):
-        kept = [k for k, row in enumerate(rows.tolist()) if row in numbers and half[numbers[row]]]
-        shown = probs[kept].astype(np.float32)
-        lead.append(leads(shown))
-        answers.append(np.cumsum(shown, axis=1).argmax(axis=2))
-        images += [numbers[row] for row in rows[kept].tolist()]
-    return np.concatenate(lead), np.concatenate(answers), np.array(images, np.intp)
+        places = [k for k, _ in part.among(rows, wanted)]
+        shown = probs[places].astype(np.float32)
+        best = np.cumsum(shown, axis=1).argmax(axis=2)
+        lead.append(lead_paths(shown, len(order)))
+        answers.append(best)
+        final.append(np.take_along_axis(shown, best[:, -1:, None], axis=2)[:, :, 0])
+        images += [part.number[int(row)] for row in rows[places]]
+    return _Paths(np.concatenate(lead), np.concatenate(answers), np.concatenate(final), np.array(images, np.intp))
 
 
-def _threshold(
-    lead: NDArray[np.float32],
-    answers: NDArray[np.intp],
-    image: NDArray[np.intp],
-    error: float,
-    confidence: float,
-) -> tuple[float, int, int]:
-    """The boldest threshold before the first that the test does not let pass; its disagreements, and of how many."""
-    from scipy.special import bdtr
-
-    views, numbers = lead.shape[1], np.unique(image)
-    found = (float(THRESHOLDS[0]), 0)
-    for threshold in THRESHOLDS.tolist():
-        stops = first_settled(lead, threshold, views)
-        differs = np.take_along_axis(answers, stops[:, None] - 1, 1)[:, 0] != answers[:, -1]
-        wrong = len(np.unique(image[differs]))
-        if bdtr(wrong, len(numbers), error) > 1 - confidence:
+def _threshold(paths: Sequence[_Paths], error: float) -> tuple[float, int, int, float]:
+    """The lowest threshold that keeps the rate; its disagreements, of how many images, and the mean number of views."""
+    lead, answers, image = (
+        np.concatenate([getattr(path, name) for path in paths]) for name in ("lead", "answers", "image")
+    )
+    views, images = lead.shape[1], len(np.unique(image))
+    # The z of a lead stays below the number of views: the first threshold stops no image early.
+    thresholds = np.geomspace(views, LOWEST, STEPS)
+    chosen, wrong = float(thresholds[0]), 0
+    otherwise: NDArray[np.bool_] = np.zeros(len(lead), bool)
+    for threshold in thresholds.tolist():
+        stops = first_settled(lead, threshold)
+        otherwise |= np.take_along_axis(answers, stops[:, None] - 1, 1)[:, 0] != answers[:, -1]
+        count = len(np.unique(image[otherwise]))
+        if (count + 1) / (images + 1) > error:
             break
-        found = (threshold, wrong)
-    return *found, len(numbers)
-
-
-def _upper(wrong: int, images: int, confidence: float) -> float:
-    """The exact one-sided upper confidence bound of a share (Clopper and Pearson 1934)."""
-    from scipy.special import betaincinv
-
-    return 1.0 if wrong >= images else float(betaincinv(wrong + 1, images - wrong, confidence))
+        chosen, wrong = threshold, count
+    return chosen, wrong, images, float(first_settled(lead, chosen).mean())
 
 
 def _provenance(part: _Rows) -> dict[str, Any]:

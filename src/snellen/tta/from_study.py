@@ -12,7 +12,7 @@ from snellen.errors import UsageError
 from snellen.store import Run
 from snellen.tta.from_run import best_of, merged_from_run, places_in
 from snellen.tta.methods import Method, parse_methods
-from snellen.tta.policy import first_settled, leads, read_policy
+from snellen.tta.policy import first_settled, lead_paths, read_policy
 
 
 def results_from_study(
@@ -54,7 +54,7 @@ def anytime_from_run(run: Run, method: Method) -> tuple[NDArray[np.int32], NDArr
     ids, forwards = np.full(len(run.images), -1, np.int32), np.zeros(len(run.images), np.int32)
     for rows, probs in run.probabilities(zooms):
         shown = probs.astype(np.float32)
-        stops = first_settled(leads(shown), method.threshold, len(method.rules))
+        stops = first_settled(lead_paths(shown, len(method.rules)), method.threshold)
         means = np.cumsum(shown, axis=1)[np.arange(len(shown)), stops - 1] / stops[:, None]
         ids[rows], forwards[rows] = best_of(means.astype(np.float32), run.class_map)[0][:, 0], stops
     return ids, forwards

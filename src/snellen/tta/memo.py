@@ -20,6 +20,7 @@ from torch.func import functional_call, grad, vmap
 from snellen.errors import ModelError
 from snellen.labels import ClassMap
 from snellen.tta.augment import random_views
+from snellen.tta.depthwise import StridedDepthwiseInFloat32
 from snellen.tta.memo_options import MemoOptions
 from snellen.tta.mixing import MixedStatistics
 from snellen.tta.views import view_set
@@ -161,7 +162,8 @@ class Memo:
     def _logits(self, parameters: Parameters, views: torch.Tensor) -> torch.Tensor:
         strength = self.options.prior_strength
         mixed = contextlib.nullcontext() if strength is None else MixedStatistics(strength)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16), mixed:
+        quick = StridedDepthwiseInFloat32() if self._bf16 and self._device.type == "cpu" else contextlib.nullcontext()
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16), mixed, quick:
             logits: torch.Tensor = functional_call(self._module, (parameters, self._buffers), (views,))
         return logits
 

@@ -15,7 +15,7 @@ from snellen.classifiers.spec import parse_spec
 from snellen.errors import ModelError, UsageError
 from snellen.labels import IMAGENET_1K, ClassSpace
 from snellen.tta.merge import Merge, merged, parse_merge
-from snellen.tta.policy import Policy, check_size, lead, spread
+from snellen.tta.policy import Policy, check_size
 from snellen.tta.views import view_set
 from snellen.zoom.grid import WINDOW, Grid, ViewRule
 from snellen.zoom.render import UnreadableImage, render
@@ -155,7 +155,7 @@ class ZoomTTA(torch.nn.Module):
     def _all(self, pictures: Sequence[Image.Image]) -> tuple[torch.Tensor, torch.Tensor]:
         """Merged scores `[images, classes]`, and the views' probabilities `[images, views, classes]`."""
         probs = torch.stack([self._probs(_cut(picture, self.rules)) for picture in pictures])
-        return merged(probs, self._merge), probs
+        return _merged(probs, self._merge), probs
 
     def _settle(self, pictures: Sequence[Image.Image]) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """The same, with each image's views as far as it was shown: one round a view, over images under way."""
@@ -168,8 +168,7 @@ class ZoomTTA(torch.nn.Module):
             for i, row in zip(open_, self._probs(views), strict=True):
                 shown[i].append(row)
                 totals[i] = totals[i] + row
-            leads = lead(torch.stack([totals[i] for i in open_]) / k)
-            settled = (leads >= self.policy.threshold * spread(k, len(self.policy))).tolist()
+            settled = _settled(self.policy, torch.stack([totals[i] for i in open_]), k)
             open_ = [i for i, done in zip(open_, settled, strict=True) if not done]
             if not open_:
                 break
@@ -264,6 +263,18 @@ def _cut(picture: Image.Image, rules: Sequence[ViewRule]) -> torch.Tensor:
         return torch.from_numpy(render(picture, rules))
     except UnreadableImage as error:
         raise UsageError(str(error)) from error
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _merged(probs: torch.Tensor, merge: Merge) -> Any:
+    """`merged`, whose look at the kind of array would cost a compiler more than it gains."""
+    return merged(probs, merge)
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _settled(policy: Policy, total: torch.Tensor, k: int) -> list[bool]:
+    """Which answers are settled after `k` views: numbers that decide what runs next, so no part of a graph."""
+    return [bool(done) for done in policy.settled(total, k)]
 
 
 def _log(scores: torch.Tensor, merge: Merge) -> torch.Tensor:

@@ -15,6 +15,9 @@ from snellen.errors import UsageError
 from snellen.zoom.grid import Anchor, Filter, Fit, Grid, ViewRule
 
 FORMAT = 1
+RULE = "z of the lead"
+# Views that an image is shown at least.
+LEAST = 2
 # Sides of a window and of a resized image that a policy may ask for: what a file says must not fill the memory.
 LARGEST = 1 << 14
 
@@ -23,14 +26,14 @@ LARGEST = 1 << 14
 class Policy:
     """Views in the order in which they are shown, and when to stop.
 
-    After k of K views the answer is settled where the lead of the best class over the second, in the mean of the
-    views' probabilities, is at least `threshold` x sqrt(1/k - 1/K): the lead that chance could still undo shrinks as
-    the views that are left do.
+    After k of K views the answer is settled where the best two classes, of mean probability p and q over these views,
+    have (p - q) / sqrt((p + q) (1/k - 1/K)) >= `threshold`: the sign test's z of the lead, where the views are drawn
+    without replacement, so that it grows without bound as fewer are left that could undo the lead. At least two are
+    shown.
 
     grid: the name of the grid it was learned on, and the view rules in order.
-    error: the share of images whose answer may differ from that of all K views; `confidence` of the statement.
-    disagreements, images: of the images the threshold was chosen on, how many were answered otherwise.
-    bound: the upper confidence bound of the error that follows; at most `error`.
+    error: the chance of an answer other than that of all K views, for an image like those it was learned from.
+    disagreements, images: of the images the threshold was chosen on, how many it or a higher one answers otherwise.
     forwards: the mean number of views on those images.
     learned_on: a record for each run: model, data, fingerprints, images.
     """
@@ -38,10 +41,8 @@ class Policy:
     grid: Grid
     threshold: float
     error: float
-    confidence: float
     disagreements: int
     images: int
-    bound: float
     forwards: float
     learned_on: tuple[dict[str, Any], ...] = ()
 
@@ -58,7 +59,7 @@ class Policy:
 
         total: the sum of the probabilities of the first `k` views, `[images, classes]`, NumPy or torch.
         """
-        return lead(total / k) >= self.threshold * spread(k, len(self))
+        return lead_z(total, k, len(self)) >= self.threshold
 
     def stops(self, probs: NDArray[np.floating[Any]], budget: int | None = None) -> NDArray[np.intp]:
         """After how many views each image's answer is settled: intp `[images]`, 1 … K or `budget`.
@@ -66,20 +67,18 @@ class Policy:
         probs: of all views in the policy's order, `[images, K, classes]`.
         """
         last = len(self) if budget is None else min(budget, len(self))
-        return first_settled(leads(probs[:, :last]), self.threshold, len(self))
+        return first_settled(lead_paths(probs[:, :last], len(self)), self.threshold)
 
     def to_json(self) -> dict[str, Any]:
         """The plain form that the file holds."""
         return {
             "format": FORMAT,
             "kind": "snellen policy",
-            "rule": {"name": "lead", "threshold": self.threshold},
+            "rule": {"name": RULE, "threshold": self.threshold},
             "error": self.error,
-            "confidence": self.confidence,
             "fitted": {
                 "disagreements": self.disagreements,
                 "images": self.images,
-                "bound": self.bound,
                 "forwards": self.forwards,
             },
             "learned_on": list(self.learned_on),
@@ -93,36 +92,34 @@ class Policy:
             write_atomic(path, json.dumps(self.to_json(), indent=1).encode())
 
 
-def lead(means: Any) -> Any:
-    """The best class's lead over the second: `[images]` of `[images, classes]`, NumPy or torch."""
-    xp = array_api_compat.array_namespace(means)
-    ordered = xp.sort(means, axis=-1)
-    return ordered[..., -1] - ordered[..., -2]
+def lead_z(total: Any, k: int, views: int) -> Any:
+    """How sure the lead of the best class is, in deviations: `[images]`; infinite once all views are shown.
+
+    One view says nothing of what the next may say: its lead is never sure, and -infinite here.
+
+    total: the sum of the probabilities of the first `k` of `views` views, `[images, classes]`, NumPy or torch.
+    """
+    xp = array_api_compat.array_namespace(total)
+    ordered = xp.sort(total, axis=-1) / k
+    first, second = ordered[..., -1], ordered[..., -2]
+    if k < min(LEAST, views) or k == views:
+        return xp.full_like(first, xp.inf if k == views else -xp.inf)
+    return (first - second) / xp.sqrt((first + second) * (1 / k - 1 / views))
 
 
-def leads(probs: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """The lead in the mean of the first k views, for every k: float32 `[images, k]` of `[images, views, classes]`."""
+def lead_paths(probs: NDArray[np.floating[Any]], views: int) -> NDArray[np.float32]:
+    """`lead_z` after each view: float32 `[images, shown]` of `[images, shown, classes]`, of `views` in all."""
     found = np.empty(probs.shape[:2], np.float32)
     total = np.zeros((probs.shape[0], probs.shape[2]), np.float32)
     for k in range(probs.shape[1]):
         total += probs[:, k]
-        best = np.partition(total, -2, axis=1)[:, -2:]
-        found[:, k] = (best[:, 1] - best[:, 0]) / (k + 1)
+        found[:, k] = lead_z(np.partition(total, -2, axis=1)[:, -2:], k + 1, views)
     return found
 
 
-def spread(k: int, views: int) -> float:
-    """What the mean of the first `k` of `views` can still stray from the mean of all, as a share of its deviation."""
-    return math.sqrt(1 / k - 1 / views)
-
-
-def first_settled(found: NDArray[np.float32], threshold: float, views: int) -> NDArray[np.intp]:
-    """How many views each image needs: intp `[images]` of its leads `[images, views shown]`; the last ends it anyway.
-
-    views: how many there would be in all.
-    """
-    needed = threshold * np.array([spread(k + 1, views) for k in range(found.shape[1])])
-    settled = found >= needed
+def first_settled(paths: NDArray[np.float32], threshold: float) -> NDArray[np.intp]:
+    """How many views each image needs: intp `[images]` of `lead_paths`; the last that is shown ends it anyway."""
+    settled = paths >= threshold
     settled[:, -1] = True
     return np.asarray(settled.argmax(axis=1) + 1, np.intp)
 
@@ -146,14 +143,12 @@ def read_policy(path: str | Path) -> Policy:
             grid=Grid.from_json(record["grid"]),
             threshold=float(record["rule"]["threshold"]),
             error=float(record["error"]),
-            confidence=float(record["confidence"]),
             disagreements=int(fitted["disagreements"]),
             images=int(fitted["images"]),
-            bound=float(fitted["bound"]),
             forwards=float(fitted["forwards"]),
             learned_on=tuple(dict(run) for run in record["learned_on"]),
         )
-        whole = record["rule"]["name"] == "lead" and _sound(policy)
+        whole = record["rule"]["name"] == RULE and _sound(policy)
     except (KeyError, TypeError, ValueError, AttributeError):
         whole = False
     if not whole:
@@ -171,7 +166,6 @@ def _sound(policy: Policy) -> bool:
         and math.isfinite(policy.threshold)
         and policy.threshold > 0
         and 0 < policy.error < 1
-        and 0 < policy.confidence < 1
     )
 
 

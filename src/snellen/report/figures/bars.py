@@ -10,16 +10,12 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from snellen.analysis.summary import Summary
+from snellen.report.colours import BLACK, BLUE, GREEN, ORANGE, VERMILION
 from snellen.report.figures.style import (
-    BLACK,
-    BLUE,
     COLOURS,
-    GREEN,
     GREY,
     HATCHES,
-    ORANGE,
     STYLE,
-    VERMILION,
     band,
     errors,
     line_style,

@@ -8,8 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from snellen.analysis.accuracy import Share
-from snellen.analysis.summary import TOP_K, Summary
-from snellen.report.figures.style import BLUE, GREY, STYLE, VERMILION, band, line_style, new_figure, percents, wrapped
+from snellen.analysis.cover import TOP_K
+from snellen.analysis.summary import Summary
+from snellen.report.colours import BLUE, VERMILION
+from snellen.report.figures.style import GREY, STYLE, band, line_style, new_figure, percents, wrapped
 from snellen.zoom.grid import WINDOW
 
 TICKS = (10, 16, 32, 64, 128, 256, 512, 1024)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from snellen.analysis.accuracy import Share
 from snellen.analysis.summary import Summary
+from snellen.report.colours import VERMILION
 from snellen.report.figures.style import MAP, STYLE, new_figure, percents, wrapped
-from snellen.report.tables import PLACES
+from snellen.report.names import PLACES
 
 COLUMNS = 3
 
@@ -39,8 +40,8 @@ def location_maps(maps: Sequence[list[list[Share]]], names: Sequence[str], title
                     axes.text(col, row - 0.1, f"{100 * cell.value:.2f}", ha="center", va="center", color=ink)
                     ends = f"[{100 * cell.low:.1f}, {100 * cell.high:.1f}]"
                     axes.text(col, row + 0.22, ends, ha="center", va="center", fontsize=6.2, color=ink)
-            axes.set_xticks(range(3), [PLACES[1][0], PLACES[1][1], PLACES[1][2]])
-            axes.set_yticks(range(3), [PLACES[0][1], PLACES[1][1], PLACES[2][1]] if place % across == 0 else [""] * 3)
+            axes.set_xticks(range(3), PLACES[3:6])
+            axes.set_yticks(range(3), PLACES[1::3] if place % across == 0 else [""] * 3)
             axes.tick_params(length=0)
             if len(maps) > 1:
                 axes.set_title(wrapped(name, 34))
@@ -74,9 +75,9 @@ def zoom_map(summary: Summary, title: str) -> Figure:
                 corner = (col - 0.5, row - 0.5)
                 axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="white", linewidth=2.6))
                 axes.add_patch(
-                    Rectangle(corner, 1, 1, fill=False, edgecolor="#D55E00", linewidth=1.4, linestyle=line, label=text)
+                    Rectangle(corner, 1, 1, fill=False, edgecolor=VERMILION, linewidth=1.4, linestyle=line, label=text)
                 )
-        axes.set_xticks(range(9), [place.replace(" ", "\n") for line in PLACES for place in line], fontsize=7)
+        axes.set_xticks(range(9), [place.replace(" ", "\n") for place in PLACES], fontsize=7)
         axes.set_yticks(range(len(scales)), [str(scale) for scale in scales], fontsize=7)
         axes.tick_params(length=0)
         axes.set_ylabel("scale: shorter side after resizing, pixels")

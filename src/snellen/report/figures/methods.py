@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
 from snellen.analysis.methods import MethodResult, MethodResults
-from snellen.report.figures.style import BLUE, STYLE, VERMILION, errors, new_figure, percents, wrapped
+from snellen.report.colours import BLUE, VERMILION
+from snellen.report.figures.style import STYLE, errors, new_figure, percents, wrapped
 
 # Accuracies closer than this, in points, share the room of a label.
 CLOSE = 1.2

@@ -13,21 +13,19 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from snellen.analysis.accuracy import Share
+from snellen.report.colours import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
 
-# Okabe and Ito's colour-blind-safe palette (Color Universal Design, 2008) without yellow, which white paper swallows.
-BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
-    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
-)
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 # In grey print colours fall together: lines also differ by dashes and markers, bars by hatching.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":")
-HATCHES = ("", "////", "....", "xxxx")
+HATCHES = ("", "////", "..", "xxxx")  # more dots would make an SVG ten times as long
 MAP = "cividis"
 GREY = "0.35"
 
 STYLE = {
     "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # which ships with matplotlib: the same bytes wherever they are drawn
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.labelsize": 9,
