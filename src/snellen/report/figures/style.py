@@ -119,8 +119,10 @@ def save(figure: Figure, formats: Sequence[str]) -> dict[str, bytes]:
         if engine is not None:
             engine.execute(figure)  # once, and at the same size whichever formats are wanted
             figure.set_layout_engine("none")
+        dpi = figure.dpi
         for name in formats:
             content = io.BytesIO()
+            figure.dpi = dpi  # the canvases of SVG and PDF leave their own behind
             # The canvases' own methods: `savefig` draws everything twice, for boxes that nobody asked for.
             if name == "png":
                 canvas.print_png(content, metadata={"Software": None})
