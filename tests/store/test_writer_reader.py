@@ -28,6 +28,7 @@ COLUMNS = {
     "merged": ["image", "group", "merge", *(f"id{k}" for k in TOP), *(f"p{k}" for k in TOP)],
     "probs": ["image", "zoom", "probs"],
     "answers": ["image", "answer", "matched"],
+    "methods": ["image", "method", *(f"id{k}" for k in TOP), *(f"p{k}" for k in TOP), "forwards", "ms", "views_ms"],
 }
 
 
