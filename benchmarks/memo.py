@@ -56,7 +56,7 @@ def plain_memo(loaded, image, options, key):
     short = min(width, height)
     resized = image.resize((int(256 * width / short), int(256 * height / short)), Image.Resampling.BILINEAR)
     left, top = round((resized.width - 224) / 2), round((resized.height - 224) / 2)
-    view = torch.from_numpy(np.asarray(resized.crop((left, top, left + 224, top + 224)))).permute(2, 0, 1)[None]
+    view = torch.from_numpy(np.array(resized.crop((left, top, left + 224, top + 224)))).permute(2, 0, 1)[None]
     optimizer = torch.optim.SGD(network.parameters(), lr=options.lr)
     p = network((views / 255 - mean) / std).softmax(1).mean(0)
     (-(p * p.log()).sum()).backward()

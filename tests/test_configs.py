@@ -15,13 +15,12 @@ from snellen.analysis.published import dataset_key, lookup
 from snellen.classifiers.spec import parse_spec
 from snellen.cli import app
 from snellen.datasets.names import is_family
+from snellen.tta.methods import check_method
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAPER = REPOSITORY.parent / "shared" / "reference" / "paper_numbers.json"
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.toml"))
 CLIP = "CLIP-ViT-L/14"
-# Commands that may not be there yet.
-LATER = {"tta"}
 
 DATA = {
     "ImageNet": ("imagenet", "imagenet"),
@@ -95,11 +94,12 @@ def test_every_command_and_spec_is_understood(path, here):
         for model in models:
             assert parse_spec(model).kind in ("torchvision", "timm", "open_clip")
         run |= {(model, *dataset_key(word)) for model in models for word in data}
-        if name not in LATER:
-            known = typer.main.get_command(app).commands[name]
-            call = known.make_context(name, words).params
-            assert call["model"] == models
-            assert call["data"] == (data if name == "eval" else data[0])
+        known = typer.main.get_command(app).commands[name]
+        call = known.make_context(name, words).params
+        assert call["model"] == models
+        assert call["data"] == (data if name == "eval" else data[0])
+        for method in call.get("method", ()):
+            check_method(method)
     # Every number is one that a command gives, and no command is there for nothing.
     about = {(n.model, n.data, n.labels) for n in expected.numbers if n.model != "*"}
     assert about == run

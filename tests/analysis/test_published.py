@@ -3,13 +3,14 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from snellen.analysis.expected import Comparison, Measured, compare, measured, read_expected
+from snellen.analysis.expected import Comparison, Measured, compare, measured, read_expected, unmeasured
 from snellen.analysis.published import dataset_key, lookup, published_origins, same_model
 from snellen.classifiers.spec import parse_spec
 from snellen.errors import UsageError
@@ -288,6 +289,17 @@ def test_what_is_printed(expected):
     text = io.StringIO()
     print_comparison([], expected, Console(file=text, width=160))
     assert "Nothing that was run is among its numbers" in text.getvalue()
+
+
+def test_measures_that_nothing_has_are_named(expected):
+    one = Measured("torchvision/alexnet:IMAGENET1K_V1", "imagenet", "real", "on_crop", 0.62)
+    lacking = unmeasured(expected, [one])
+    assert "one_crop" in lacking
+    text = io.StringIO()
+    print_comparison([], expected, Console(file=text, width=160), lacking)
+    assert "No measure of what was run is called" in text.getvalue()
+    assert "'one_crop'" in text.getvalue()
+    assert unmeasured(expected, [replace(one, data="elsewhere")]) == []
 
 
 @pytest.mark.parametrize(("low", "high", "inside"), [(0.62, 0.64, True), (0.62675, 0.63, True), (0.6268, 0.63, False)])

@@ -32,7 +32,8 @@ def expected_files(kinds, labels=("",)):
     files = {"html": ["index.html"], "md": ["tables.md"], "tex": [f"{name}.tex" for name in TABLES]}
     files["csv"] = [f"{name}.csv" for name in (*TABLES, *LONG)] + [f"{stem}_made-up_images.csv" for stem in stems]
     figures = [f"{stem}_{kind}" for stem in stems for kind in (*FIGURES, "made-up_scales", "made-up_zooms")]
-    return {name for kind in kinds for name in files.get(kind) or [f"{figure}.{kind}" for figure in figures]}
+    written = {name for kind in kinds for name in files.get(kind) or [f"{figure}.{kind}" for figure in figures]}
+    return written | {"report.json"}
 
 
 def read(path):
@@ -121,10 +122,36 @@ def test_published_numbers_beside_ours(out, tmp_path):
         'title = "Mine"\nsource = "here"\ncommands = []\n[models]\nM = "timm/made_up"\n'
         f'[expect."{tmp_path / "photos"}"]\none_crop = {{ M = 50.0 }}\n'
     )
-    done = run_cli("report", out, "-f", "csv", "--expect", path, "-q", "--resamples", 9)
+    done = run_cli("report", out, "-f", "csv,html", "--expect", path, "-q", "--resamples", 9)
     assert done.returncode == 0, done.stderr
-    assert "Expected: Mine" in done.stdout
-    assert "50.00" in done.stdout
+    assert done.stdout == f"Report: {out / 'report' / 'index.html'}\n"
+    page = (out / "report" / "index.html").read_text()
+    assert "Expected: Mine" in page
+    assert "Published: here." in page
+    table1 = next(row for row in read(out / "report" / "table1.csv") if row["measure"] == "1-crop")
+    (row,) = read(out / "report" / "expected.csv")
+    assert (row["measure"], row["published"], row["value"]) == ("one_crop", "0.5", table1["value"])
+    assert (row["ci_low"], row["n"]) == (table1["ci_low"], table1["n"])
+    path.write_text(path.read_text().replace("one_crop", "one_corp"))
+    done = run_cli("report", out, "-f", "md,tex", "--expect", path, "--resamples", 9)
+    for text in (done.stdout, (out / "report" / "tables.md").read_text().replace("\\_", "_")):
+        assert "Expected: Mine" in text
+        assert "No measure of what was run is called 'one_corp'." in text
+    assert "Expected: Mine" in (out / "report" / "expected.tex").read_text()
+
+
+def test_files_of_an_earlier_report_are_named(out):
+    run_cli("report", out, "-f", "csv", "-q", "--resamples", 9)
+    old = tree(out / "report")
+    (out / "report" / "mine.csv").write_text("a user's own")
+    done = run_cli("report", out, "-f", "md", "-q", "--resamples", 9)
+    names = sorted(old.keys() - {"report.json"})
+    more = f"{', '.join(names[:3])} and {len(names) - 3} more in {out / 'report'}"
+    assert done.stdout.splitlines()[1:] == [f"Of an earlier report, not written anew: {more}"]
+    assert tree(out / "report").keys() == {*old, "mine.csv", "tables.md"}
+    (out / "report" / names[0]).unlink()
+    (out / "report" / "report.json").write_text("{")
+    assert len(run_cli("report", out, "-f", "md", "-q", "--resamples", 9).stdout.splitlines()) == 1
 
 
 def test_wrong_calls_cost_one_line(out, tmp_path, make_run):
@@ -142,7 +169,11 @@ def test_wrong_calls_cost_one_line(out, tmp_path, make_run):
     ):
         assert words in one_line(run_cli("report", out, *arguments)), arguments
     assert "no directory" in one_line(run_cli("report", tmp_path / "nowhere"))
-    assert "no study in" in one_line(run_cli("report", other.path))
+    assert "file' is a file; give the OUT of a study" in one_line(run_cli("report", tmp_path / "file"))
+    for words in ("no study in", "results.csv", "`snellen compare`"):
+        assert words in one_line(run_cli("report", other.path))
+    assert "`snellen --help`" in one_line(run_cli("reprot", out))
+    assert "`snellen report --help`" in one_line(run_cli("report", out, "--nonsense"))
     assert (tmp_path / "file").read_text() == "a user's own"
     assert not (out / "report").exists()
 

@@ -19,6 +19,7 @@ from snellen.errors import DataError, UsageError
 from snellen.labels import IMAGENET_1K
 from snellen.picture import open_picture
 from snellen.report.animate import frame_of
+from snellen.report.names import PLACES
 from snellen.report.sheet import layout
 from snellen.show import SHEET, best_anchor, show
 from snellen.zoom import PAPER_GRID, SCALES, Zoom
@@ -194,6 +195,15 @@ def test_mp4_by_the_command(koala, tiny, tmp_path, capsys, monkeypatch):
         assert float(stream.duration * stream.time_base) == 2.0
 
 
+def test_the_anchor_that_was_chosen_is_said(koala, tiny, tmp_path, capsys, monkeypatch):
+    file = tmp_path / "a.gif"
+    how = ("--scales", "64:256", "--seconds", "0.5", "-q")
+    code, out, err = call(capsys, monkeypatch, "show", koala, "-m", tiny, "-o", file, *how)
+    row, col = best_anchor(show(koala, tiny, out=tmp_path / "a.png"))
+    place = PLACES[3 * row + col]
+    assert (code, out, err) == (0, f"Anchor: {place} ({row},{col}), the best\nAnimation: {file}\n", "")
+
+
 def test_the_default_animations_are_small(examples_dir, tmp_path):
     show("examples:dragonfly.jpg", out=tmp_path / "a.gif", anchor=(1, 1))
     show("examples:dragonfly.jpg", out=tmp_path / "a.mp4", anchor=(1, 1))
@@ -245,7 +255,8 @@ WRONG = [
     (["KOALA", "--label", "crane"], "x.png", "ambiguous"),
     (["KOALA", "--label", ""], "x.png", "unknown class ''"),
     (["KOALA", "--zooms", "257"], "x.png", "the nearest scales are 235, 240, 256"),
-    (["KOALA", "--zooms", "256/1/3"], "x.png", "row and col are 0, 1 or 2"),
+    (["KOALA", "--zooms", "256/1/3"], "x.png", "'256/1/3': col 3 is none of 0, 1, 2"),
+    (["KOALA", "--zooms", "256/3/1"], "x.png", "'256/3/1': row 3 is none of 0, 1, 2"),
     (["KOALA", "--zooms", "256/1"], "x.png", "expected all, a group"),
     (["KOALA", "--zooms", "256/a/b"], "x.png", "expected all, a group"),
     (["KOALA", "--zooms", "in/1/1"], "x.png", "expected all, a group"),

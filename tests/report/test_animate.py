@@ -8,7 +8,7 @@ import itertools
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from sights import sights
 
 from snellen.errors import UsageError
@@ -117,6 +117,22 @@ def test_a_frame_shows_the_pixels_that_the_model_saw(size):
         assert each * size == side
         np.testing.assert_array_equal(frame[::each, ::each], seen.views[view])
         np.testing.assert_array_equal(frame[each - 1 :: each, each - 1 :: each], seen.views[view])
+
+
+@pytest.mark.parametrize(
+    ("anchor", "place"), [((1, 1), "centre"), ((0, 0), "top left"), ((0, 1), "top"), ((1, 2), "right")]
+)
+def test_a_frame_names_its_anchor(anchor, place, monkeypatch):
+    said = []
+    text = ImageDraw.ImageDraw.text
+
+    def heard(self, at, words, **how):
+        said.append(words)
+        text(self, at, words, **how)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", heard)
+    frame_of(sights(zoom_path((256, 256), anchor, 1)[:1], (0,)), SPAN, 0)
+    assert place in said
 
 
 @pytest.mark.parametrize("labels", [(), (0,)])

@@ -148,12 +148,16 @@ def test_groups(two):
 def test_luck(two):
     _, drawn, tables = two
     left, right = drawn["photos_luck"].figure().axes
-    assert points(left) == [pytest.approx(values(tables["confidence"], model=f"m{k}")) for k in (0, 1)]
+    lines = [list(line.get_ydata()) for line in left.lines]
+    assert lines == [pytest.approx(values(tables["confidence"], model=f"m{k}")) for k in (0, 1)]
     levels = [float(line["confidence"]) for line in tables["confidence"] if line["model"] == "m0"]
     assert list(left.lines[0].get_xdata()) == levels
     drawn_points = [one.lines[0].get_xdata().tolist() for one in right.containers if isinstance(one, ErrorbarContainer)]
     kinds = [(m, how) for m in ("upper bound", "1-crop") for how in ("as it is", "labels permuted")]
     assert drawn_points == [pytest.approx(values(tables["luck"], measure=m, how=how)) for m, how in kinds]
+    beside = [line for line in right.lines if min(line.get_xdata()) < 0 and line.get_clip_on() is False]
+    assert [line.get_marker() for line in beside] == ["", ""]  # marks of this panel mean something else
+    assert [line.get_color() for line in beside] == [line.get_color() for line in left.lines]
 
 
 def test_zooms(two):
@@ -201,6 +205,8 @@ def test_the_bytes_are_the_same_each_time(two):
     for name in ("photos_groups", "photos_locations", "photos_luck"):
         first, second = (style.save(drawn[name].figure(), ["svg", "pdf", "png"]) for _ in range(2))
         assert first == second
+        with Image.open(io.BytesIO(first["png"])) as image:
+            assert image.info["dpi"] == pytest.approx((200, 200), abs=0.1)
         for kind, content in first.items():
             assert content == style.save(drawn[name].figure(), [kind])[kind], "whatever else is written"
 

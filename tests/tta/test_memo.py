@@ -18,6 +18,7 @@ from snellen.classifiers.spec import parse_spec
 from snellen.errors import ModelError, UsageError
 from snellen.labels import ClassMap
 from snellen.tta.augment import random_views
+from snellen.tta.depthwise import StridedDepthwiseInFloat32
 from snellen.tta.memo import Memo, marginal_entropy
 from snellen.tta.memo_options import MemoOptions, memo_preset, parse_memo
 from snellen.tta.mixing import MixedStatistics
@@ -232,6 +233,27 @@ def test_bf16_is_near(photographs):
     assert got.dtype == np.float32
     assert close(got, expected, 0.05)
     assert not close(got, expected, 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({"groups": 8, "stride": 2}, True),
+        ({"groups": 8, "stride": (1, 2), "padding": 1}, True),
+        ({"groups": 8, "stride": 2, "padding": "valid", "dilation": 2}, True),
+        ({"groups": 8}, False),
+        ({"groups": 2, "stride": 2}, False),
+        ({"stride": 2}, False),
+    ],
+)
+def test_strided_depthwise_convolutions_stay_in_float32(settings, kept):
+    layer = nn.Conv2d(8, 8, 3, **settings)
+    x = torch.randn(2, 8, 9, 9)
+    exact = layer(x)
+    with torch.autocast("cpu", torch.bfloat16), StridedDepthwiseInFloat32():
+        got = layer(x)
+    assert got.dtype == (torch.float32 if kept else torch.bfloat16)
+    assert torch.equal(got, exact) == kept
 
 
 LOGITS = arrays(np.float64, (4, 5), elements=st.floats(-20, 20))

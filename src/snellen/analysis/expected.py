@@ -3,7 +3,7 @@
 import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A published number beside ours, in percent; `inside`: whether our interval holds it, None where we have none."""
+    """A published number beside ours, in percent.
+
+    inside: whether our interval holds it, None where we have none; found: our number as it was measured.
+    """
 
     model: str
     data: str
@@ -65,6 +68,7 @@ class Comparison:
     ours: float
     inside: bool | None
     n: int | None
+    found: Measured | None = field(default=None, compare=False, repr=False)
 
     @property
     def difference(self) -> float:
@@ -138,11 +142,27 @@ def compare(expected: Expected, results: Iterable[Measured]) -> list[Comparison]
             100 * one.value,
             _holds(one, number.percent),
             one.n,
+            one,
         )
         for number in expected.numbers
         for one in by_place.get((number.data, number.labels, number.metric), ())
         if same_model(number.model, one.model)
     ]
+
+
+def unmeasured(expected: Expected, results: Iterable[Measured]) -> list[str]:
+    """The metrics that are expected of what was run and that no result of it has, in the order of the file."""
+    found = list(results)
+    runs = {(one.model, one.data, one.labels) for one in found}
+    metrics = {one.metric for one in found}
+    return list(
+        dict.fromkeys(
+            number.metric
+            for number in expected.numbers
+            if number.metric not in metrics
+            and any((number.data, number.labels) == run[1:] and same_model(number.model, run[0]) for run in runs)
+        )
+    )
 
 
 def _holds(one: Measured, percent: float) -> bool | None:

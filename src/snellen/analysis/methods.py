@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from snellen.analysis.accuracy import Share, share
 from snellen.analysis.compare import Mcnemar, holm, mcnemar
+from snellen.analysis.expected import Measured
 from snellen.analysis.published import Published, lookup
 from snellen.errors import UsageError
 from snellen.labels import correct_by_labels
@@ -18,14 +19,14 @@ from snellen.store import Run
 BASELINES = ("center", "1crop")
 # Which published number a method is, by its name: of the study's aggregation table and of its table of MEMO.
 PUBLISHED: Mapping[str, str] = {
-    "center": "center",
+    "center": "top1",
     "1crop": "one_crop",
     "5crop": "merged.5-crop.mean",
     "10crop": "merged.10-crop.mean",
     **{f"{m}:{n}crop": f"merged.{n}-crop.{m}" for m in ("mean", "max") for n in (5, 10)},
     **{f"{m}:paper:{g}": f"merged.zoom-{g}.{m}" for m in ("mean", "max") for g in ("in", "out", "224")},
-    "memo-augmix": "memo-augmix",
-    "memo-rrc": "memo-rrc",
+    "memo-augmix": "memo.augmix",
+    "memo-rrc": "memo.rrc",
 }
 
 
@@ -90,6 +91,7 @@ class MethodResults:
 
     model: str
     data: str
+    data_name: str
     labels: str
     precision: str
     path: str
@@ -100,6 +102,24 @@ class MethodResults:
     def timed(self) -> bool:
         """Whether the methods were run, not only their views merged from a study."""
         return not all(np.isnan(row.ms) for row in self.rows)
+
+    def measured(self) -> list[Measured]:
+        """Those of its numbers that have a published counterpart, to be compared with expected ones."""
+        return [
+            Measured(
+                self.model,
+                self.data_name,
+                self.labels,
+                PUBLISHED[row.method],
+                value.value,
+                value.low,
+                value.high,
+                value.n,
+            )
+            for row in self.rows
+            if row.method in PUBLISHED
+            for value in [row.accuracy]
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """A plain form."""
@@ -173,7 +193,7 @@ def method_results(
         for place, name in enumerate(names)
     ]
     precision = str(run.record["model"]["precision"])
-    return MethodResults(run.model, run.data, source, precision, str(run.path), results, run.errors)
+    return MethodResults(run.model, run.data, run.data_name, source, precision, str(run.path), results, run.errors)
 
 
 def _costs(answered: Answered, rows: NDArray[np.intp]) -> tuple[float, float, float]:

@@ -70,7 +70,8 @@ def main() -> None:
         if len(sys.argv) < 2:  # the help is what such a call is shown
             print(error.format_message(), file=sys.stderr)
         else:
-            command = " ".join(["snellen", *(name for name in sys.argv[1:2] if name.isalpha())])
+            there = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+            command = " ".join(["snellen", *(name for name in sys.argv[1:2] if name in there)])
             print(f"snellen: {error.format_message()}; `{command} --help` says what there is", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # the reader of our output has gone: `snellen … | head`

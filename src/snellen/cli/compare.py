@@ -24,7 +24,8 @@ def compare(
     from snellen.store import load_run
 
     if len(runs) != 2:
-        raise UsageError(f"{len(runs)} runs: compare takes two; `snellen report` makes the matrix of many")
+        given = f"{len(runs)} run{'s' if len(runs) != 1 else ''}"
+        raise UsageError(f"{given}: compare takes two; `snellen report` makes the matrix of many")
     a, b = (load_run(path) for path in runs)
     source = check_labels([labels])[0] if labels is not None else None
     pair = compare_runs(a, b, source, resamples=resamples, seed=seed)

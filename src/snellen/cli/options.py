@@ -86,14 +86,15 @@ def finish(
     """Print the results as JSON if asked to, and how they compare with what was expected."""
     from rich.console import Console
 
-    from snellen.analysis.expected import compare
+    from snellen.analysis.expected import compare, unmeasured
     from snellen.report.scores import print_comparison
 
     if as_json:
         print_json(records)
     if expected:
-        rows = compare(expected, [one for many in measured for one in many])
-        print_comparison(rows, expected, Console(stderr=as_json, width=None if sys.stdout.isatty() else 160))
+        found = [one for many in measured for one in many]
+        console = Console(stderr=as_json, width=None if sys.stdout.isatty() else 160)
+        print_comparison(compare(expected, found), expected, console, unmeasured(expected, found))
 
 
 def read_lines(file: Path) -> list[str]:

@@ -5,8 +5,11 @@ from typing import Annotated
 
 import typer
 
-from snellen.cli.options import Expect, Labels, Quiet, check_labels, finish, read_expectation, wide_console
+from snellen.cli.options import Expect, Labels, Quiet, check_labels, read_expectation, wide_console
 from snellen.errors import UsageError
+
+# Of the files of an earlier report, so many are named.
+NAMED = 3
 
 
 def report(
@@ -38,13 +41,17 @@ def report(
     sources = check_labels(labels.split(",")) if labels is not None else [None]
     runs = find_runs(out)
     if not any(run.grid.one_crop is not None for run in runs):
-        raise UsageError(f"no study in {str(out)!r}: `snellen study … -o {out}` makes one; eval writes results.csv")
+        raise UsageError(
+            f"no study in {str(out)!r}: `snellen study … -o {out}` makes one. Of runs of eval, results.csv in "
+            "their OUT has the numbers, and `snellen compare` compares two"
+        )
     found = survey(runs, sources, exact_cover=exact_cover, resamples=resamples)
-    tables = make_tables(found, runs, errata=errata)
+    tables = make_tables(found, runs, errata=errata, expected=expected)
     folder = to or out / "report"
     if not quiet:
         print_tables(tables, found.notes, wide_console())
-    write_report(found, runs, folder, kinds, tables)
+    stale = write_report(found, runs, folder, kinds, tables)
     print(f"Report: {folder / 'index.html' if 'html' in kinds else folder}")
-    if expected:
-        finish([], expected, [summary.measured() for summary in found.summaries], as_json=False)
+    if stale:
+        more = f" and {len(stale) - NAMED} more" if len(stale) > NAMED else ""
+        print(f"Of an earlier report, not written anew: {', '.join(stale[:NAMED])}{more} in {folder}")

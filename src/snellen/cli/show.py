@@ -39,6 +39,7 @@ def show(
     """Draw one image at the zooms with a model's answers: a contact sheet, or an animation."""
     import snellen
     from snellen.engine.progress import reporter
+    from snellen.report.names import place_of
     from snellen.report.sheet import counts
     from snellen.show import sheet_zooms
 
@@ -63,6 +64,8 @@ def show(
         print(f"{seen.name}{'' if seen.labels else ' (no label)'}: {counts(seen, sheet_zooms(chosen))}")
         print(f"Sheet: {out}")
     else:
+        if anchor == "best":
+            print(f"Anchor: {place_of(seen.rules[0])} ({seen.rules[0].row},{seen.rules[0].col}), the best")
         print(f"Animation: {out}")
 
 
@@ -87,9 +90,12 @@ def read_zooms(text: str) -> "list[Zoom]":
             raise UsageError(f"--zooms {word.strip()!r}: expected {ZOOMS}") from None
         found = [Zoom(s, row, col) for s in scales for row in rows for col in cols]
         if not all(zoom.scale in SCALES and zoom.row in range(3) and zoom.col in range(3) for zoom in found):
+            for axis, value in zip(("row", "col"), place, strict=False):
+                if int(value) not in range(3):
+                    raise UsageError(f"--zooms {word.strip()!r}: {axis} {value} is none of 0, 1, 2")
             near = sorted(SCALES, key=lambda known: abs(known - found[0].scale))[:3]
             raise UsageError(
-                f"--zooms {word.strip()!r} is no zoom of the study: row and col are 0, 1 or 2, and the nearest scales "
+                f"--zooms {word.strip()!r} is no zoom of the study: the nearest scales "
                 f"are {', '.join(map(str, sorted(near)))}"
             )
         zooms += found

@@ -12,6 +12,7 @@ from snellen.cli.options import (
     BatchSize,
     ClassNames,
     Device,
+    Expect,
     Limit,
     Models,
     Normalize,
@@ -23,7 +24,8 @@ from snellen.cli.options import (
     Workers,
     check_labels,
     chosen_models,
-    print_json,
+    finish,
+    read_expectation,
     whole,
     wide_console,
 )
@@ -55,6 +57,7 @@ def tta(
     classnames: ClassNames = None,
     templates: Templates = None,
     normalize: Normalize = None,
+    expect: Expect = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -67,6 +70,7 @@ def tta(
     from snellen.tta.run import tta as run_methods
 
     source = check_labels([labels])[0] if labels is not None else None
+    expected = read_expectation(expect)
     if (Path(data) / "run.json").is_file():
         from snellen.tta.from_study import results_from_study
 
@@ -100,7 +104,6 @@ def tta(
         if not as_json:
             print_methods(table, console)
             console.print(f"Figure: {figure}", soft_wrap=True, highlight=False, markup=False)
-    if as_json:
-        print_json([table.to_json() for table in tables])
+    finish([table.to_json() for table in tables], expected, [table.measured() for table in tables], as_json)
     if any(table.errors for table in tables):
         raise typer.Exit(UNREADABLE)

@@ -15,7 +15,7 @@ from PIL import Image, ImageColor, ImageDraw
 from snellen.atomic import writing
 from snellen.errors import UsageError
 from snellen.report.lettering import GREY, INK, MARKS, PALE, PAPER, RIGHT, WRONG, font, percent, write
-from snellen.report.names import PLACES
+from snellen.report.names import place_of
 from snellen.report.seen import Seen, group_of
 
 MARGIN, TOP, AXIS, ROW = 16, 52, 66, 46
@@ -55,8 +55,7 @@ def frame_of(seen: Seen, span: tuple[int, int], view: int) -> Image.Image:
     pixels = Image.fromarray(seen.views[view])
     frame.paste(pixels.resize((side, side), Image.Resampling.NEAREST), (MARGIN, TOP))
     rule, top = seen.rules[view], TOP + side
-    place = PLACES[3 * rule.row + rule.col]
-    draw.text((MARGIN + side, top + 16), place, fill=GREY, font=font(13), anchor="rm")
+    draw.text((MARGIN + side, top + 16), place_of(rule), fill=GREY, font=font(13), anchor="rm")
     write(draw, (MARGIN, top + 16), f"scale {rule.scale}  ·  {group_of(rule)}", font(14), side - 100)
     _axis(draw, span, rule.scale, (MARGIN, MARGIN + side), top + 36)
     top += AXIS

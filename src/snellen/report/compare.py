@@ -143,7 +143,7 @@ def _together(pair: Pair) -> Table:
     for one in pair.transfer:
         a, b = ("A", "B") if one.learned_on == pair.a else ("B", "A")
         row(
-            f"Cover of {a}, {one.zooms} zooms",
+            f"Cover of {a}, {one.zooms} zoom{'s' if one.zooms != 1 else ''}",
             f"{_interval(one.transferred)} % on {b}; {_interval(one.oracle)} % on {a} itself (oracle)",
         )
     return table

@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from snellen.analysis.summary import Summary
 from snellen.datasets.base import OWN_LABELS
+from snellen.zoom.grid import ViewRule
 
 # The nine anchors, and the nine thirds of an image, in reading order.
 PLACES = (
@@ -17,6 +18,15 @@ PLACES = (
 )
 # Of a file name's parts; the whole stays below the 255 bytes of a file system.
 LONGEST = 70
+
+
+def place_of(rule: ViewRule) -> str:
+    """What a reader calls the anchor of a view.
+
+    >>> place_of(ViewRule(256, row=1, col=1)), place_of(ViewRule(256, row=2, col=0))
+    ('centre', 'bottom left')
+    """
+    return PLACES[3 * rule.row + rule.col]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from snellen.analysis.summary import Summary
 from snellen.analysis.survey import Survey
 from snellen.report.hardest import Case, Lists, frame
-from snellen.report.names import PLACES, data_title
+from snellen.report.names import data_title, place_of
 from snellen.report.pictures import ImageKey, Picture, Pictures
 from snellen.report.tabular import HtmlTable, zoom_table
 from snellen.zoom.grid import ViewRule
@@ -96,4 +96,4 @@ def zoom_name(rule: ViewRule) -> str:
     >>> zoom_name(ViewRule(384, 1, 2, scale=384))
     'scale 384, right'
     """
-    return f"scale {rule.scale}, {PLACES[3 * rule.row + rule.col]}"
+    return f"scale {rule.scale}, {place_of(rule)}"

@@ -8,7 +8,7 @@ from rich.table import Table
 from snellen.analysis.accuracy import Share
 from snellen.analysis.cover import TOP_K
 from snellen.analysis.summary import Summary
-from snellen.report.names import PLACES
+from snellen.report.names import place_of
 
 
 def percent(value: float) -> str:
@@ -26,7 +26,7 @@ def summary_rows(summary: Summary) -> list[tuple[str, Share, float | None]]:
     rule = summary.best_rule
     rows: list[tuple[str, Share, float | None]] = [
         ("1-crop (256, centre)", summary.one_crop, None),
-        (f"best single zoom ({rule.scale}, {PLACES[3 * rule.row + rule.col]})", summary.best_single, None),
+        (f"best single zoom ({rule.scale}, {place_of(rule)})", summary.best_single, None),
         (f"top-{TOP_K} (oracle)", summary.top_k, summary.random[1]),
         (f"upper bound, {summary.zooms} zooms", summary.upper, summary.random[0]),
     ]
@@ -43,7 +43,9 @@ def print_summary(summary: Summary, console: Console) -> None:
     if summary.planned < summary.of:
         console.print(f"Only the first {summary.planned} of {summary.of} images (--limit).", style="yellow")
     if summary.unlabelled:
-        console.print(f"{summary.unlabelled} images have no label here and are left out.")
+        one = summary.unlabelled == 1
+        what = "1 image has no label here and is" if one else f"{summary.unlabelled} images have no label here and are"
+        console.print(f"{what} left out.")
     table = Table()
     table.add_column("")
     for name in ("%", "95 % interval", "n", "random %"):
@@ -67,7 +69,12 @@ def print_summary(summary: Summary, console: Console) -> None:
 def print_errors(errors: Sequence[tuple[str, str]], console: Console, most: int = 20) -> None:
     """List the images that could not be read."""
     if errors:
-        console.print(f"{len(errors)} images could not be read and are left out:", style="yellow")
+        what = (
+            "1 image could not be read and is"
+            if len(errors) == 1
+            else f"{len(errors)} images could not be read and are"
+        )
+        console.print(f"{what} left out:", style="yellow")
         for image, reason in errors[:most]:
             console.print(f"  {image!r}: {reason}", style="yellow", markup=False, highlight=False)
         if len(errors) > most:

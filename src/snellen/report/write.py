@@ -2,9 +2,11 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from snellen.analysis.expected import Expected, compare, unmeasured
 from snellen.analysis.summary import Summary
 from snellen.analysis.survey import Survey
 from snellen.atomic import write_atomic, writing
@@ -27,11 +29,14 @@ from snellen.report.names import run_stems
 from snellen.report.origins import image_origins
 from snellen.report.paper import covers_table, groups_table, locations_table, merging_table, table_1
 from snellen.report.parts import Parts
+from snellen.report.scores import expected_table
 from snellen.report.table import Table, as_csv
 from snellen.report.writers import as_latex, as_markdown, markdown
 from snellen.store import Run
 
 KINDS = ("html", "md", "csv", "tex", *FORMATS)
+# The list of the files that the reports in a folder wrote.
+LISTED = "report.json"
 
 
 def chosen_kinds(text: str | None) -> tuple[str, ...]:
@@ -45,8 +50,14 @@ def chosen_kinds(text: str | None) -> tuple[str, ...]:
     return kinds
 
 
-def make_tables(survey: Survey, runs: Sequence[Run], *, errata: bool = False) -> list[Table]:
-    """Every table of a report, without those that have nothing to say; `errata`: the groups also as published."""
+def make_tables(
+    survey: Survey, runs: Sequence[Run], *, errata: bool = False, expected: Expected | None = None
+) -> list[Table]:
+    """Every table of a report, without those that have nothing to say.
+
+    errata: the groups also as published; expected: published numbers, which the last table has beside ours.
+    """
+    found = [one for summary in survey.summaries for one in summary.measured()] if expected else []
     parts = Parts(survey)
     tables = [
         table_1(parts),
@@ -68,27 +79,46 @@ def make_tables(survey: Survey, runs: Sequence[Run], *, errata: bool = False) ->
         scales_table(parts),
         oracle_table(parts),
         confidence_table(parts),
+        expected_table(compare(expected, found), expected, unmeasured(expected, found)) if expected else None,
     ]
     return [table for table in tables if table is not None]
 
 
 def write_report(
     survey: Survey, runs: Sequence[Run], folder: Path, kinds: Sequence[str], tables: Sequence[Table]
-) -> None:
+) -> list[str]:
     """Write the files of a report into `folder`: of each table, of each figure, the page; the same bytes each time.
+
+    Returns the names of files there that an earlier report wrote and this one did not. Nothing is removed.
 
     kinds: of `KINDS`. `csv` and `tex` are a file a table, `csv` also one of the images of each run; `md` is one file.
     Raises UsageError or Stopped where nothing can be written.
     """
     with writing(folder, "--to"):
         folder.mkdir(parents=True, exist_ok=True)
+        written = []
         for name, text in _text_files(survey, kinds, tables):
             write_atomic(folder / name, text.encode("utf-8", "backslashreplace"))
-        drawn = _draw(survey, runs, folder, kinds)
+            written.append(name)
+        drawn = _draw(survey, runs, folder, kinds, written)
     if "html" in kinds:
         from snellen.report.page import write_page
 
-        write_page(survey, folder, drawn, tables)
+        written.append(write_page(survey, folder, drawn, tables).name)
+    stale = sorted(name for name in _listed(folder) - set(written) if (folder / name).is_file())
+    with writing(folder, "--to"):
+        listed = json.dumps({"files": sorted([*written, *stale])}, indent=1, ensure_ascii=False)
+        write_atomic(folder / LISTED, f"{listed}\n".encode("utf-8", "backslashreplace"))
+    return stale
+
+
+def _listed(folder: Path) -> set[str]:
+    """The files that reports before this one wrote into `folder`; none where their list is not there or damaged."""
+    try:
+        names = json.loads((folder / LISTED).read_bytes())["files"]
+        return {name for name in names if isinstance(name, str) and Path(name).name == name}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def _text_files(survey: Survey, kinds: Sequence[str], tables: Sequence[Table]) -> Iterator[tuple[str, str]]:
@@ -106,8 +136,8 @@ def _text_files(survey: Survey, kinds: Sequence[str], tables: Sequence[Table]) -
         yield "tables.md", "\n".join(head) + "\n".join(map(as_markdown, read))
 
 
-def _draw(survey: Survey, runs: Sequence[Run], folder: Path, kinds: Sequence[str]) -> list[Drawn]:
-    """Write the figures that are files; what the page takes of them."""
+def _draw(survey: Survey, runs: Sequence[Run], folder: Path, kinds: Sequence[str], written: list[str]) -> list[Drawn]:
+    """Write the figures that are files, and add their names to `written`; what the page takes of them."""
     files = [kind for kind in FORMATS if kind in kinds]
     formats = list(dict.fromkeys([*(["svg"] if "html" in kinds else []), *files]))
     drawn: list[Drawn] = []
@@ -119,6 +149,7 @@ def _draw(survey: Survey, runs: Sequence[Run], folder: Path, kinds: Sequence[str
         content = save(one.figure(), formats)
         for kind in files:
             write_atomic(folder / f"{one.name}.{kind}", content[kind])
+            written.append(f"{one.name}.{kind}")
         if "html" in kinds:
             drawn.append(Drawn(one.name, one.kind, one.title, one.table, one.about, content["svg"].decode()))
     return drawn

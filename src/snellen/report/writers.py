@@ -32,9 +32,8 @@ def print_table(table: Table, console: Console) -> None:
     console.print(form.title, style="bold", markup=False, highlight=False, soft_wrap=True)
     if not form.rows:
         console.print("Nothing to show.")
-        return
     start = 0
-    while start < len(form.heads):
+    while form.rows and start < len(form.heads):
         stop, broken = start + 1, False
         if not _fits(form, start, stop, console, broken):
             broken = True

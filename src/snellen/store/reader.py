@@ -259,6 +259,8 @@ def find_runs(path: Path, methods: bool = False) -> list[Run]:
 
     methods: those of `tta`, which hold answers of methods, in place of those that hold answers of views.
     """
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{str(path)!r} is a file; give the OUT of a study, or a run below it")
     if not path.is_dir():
         raise UsageError(f"no directory {str(path)!r}; give the OUT of a study, or a run below it")
     found = [path] if (path / "run.json").is_file() else sorted(file.parent for file in path.glob("**/run.json"))

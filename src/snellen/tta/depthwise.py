@@ -10,8 +10,8 @@ from torch.overrides import TorchFunctionMode
 class StridedDepthwiseInFloat32(TorchFunctionMode):
     """While active, autocast leaves depthwise convolutions of stride 2 and more in float32.
 
-    oneDNN has no quick bf16 kernel for their gradients: of a MobileNetV2's whole step they took a third, at two to
-    three times their time in float32.
+    oneDNN has no quick bf16 kernel for the gradient of their inputs: it took a third of a MobileNetV2's step, three
+    times and more what it takes in float32.
     """
 
     def __torch_function__(

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from snellen.analysis.summary import Summary
-from snellen.report.colours import BLACK, BLUE, GREEN, ORANGE, VERMILION
+from snellen.report.colours import BLACK, BLUE, GREEN, ORANGE
 from snellen.report.figures.style import (
     COLOURS,
     GREY,
@@ -97,7 +97,7 @@ def luck_figure(summaries: Sequence[Summary], names: Sequence[str], title: str) 
             levels = [level for level, _ in summary.luck.confident]
             shares = [share for _, share in summary.luck.confident]
             style = line_style(place)
-            left.plot(levels, percents(shares), **style)
+            left.plot(levels, percents(shares), **style | {"marker": ""})
             band(left, levels, shares, style["color"])
         left.set_ylim(-2, 102)
         left.set_xlabel("t: least confidence of an answer that counts")
@@ -106,7 +106,7 @@ def luck_figure(summaries: Sequence[Summary], names: Sequence[str], title: str) 
         for share, what, marker, shift in (("upper", "upper bound", "s", -0.17), ("one_crop", "1-crop", "o", 0.17)):
             shares = [getattr(summary, share) for summary in summaries]
             right.errorbar(
-                percents(shares), at + shift, xerr=errors(shares), fmt=marker, color=BLUE, label=what, elinewidth=0.8
+                percents(shares), at + shift, xerr=errors(shares), fmt=marker, color=BLACK, label=what, elinewidth=0.8
             )
             permuted = [next((p for p in summary.luck.permuted if p.what == what), None) for summary in summaries]
             there = [k for k, p in enumerate(permuted) if p is not None]
@@ -118,7 +118,7 @@ def luck_figure(summaries: Sequence[Summary], names: Sequence[str], title: str) 
                     [100 * (p.high - p.mean) for p in permuted if p],
                 ],
                 fmt=marker,
-                color=VERMILION,
+                color=GREY,
                 markerfacecolor="white",
                 label=f"{what}, labels permuted",
                 elinewidth=0.8,
@@ -126,9 +126,10 @@ def luck_figure(summaries: Sequence[Summary], names: Sequence[str], title: str) 
         _name_axis(right, names)
         for place in range(len(summaries)) if len(summaries) > 1 else ():
             # The name of a row stands for the line on the left too: no second list of names is needed.
-            style = line_style(place)
-            right.plot([-0.03], [place], transform=right.get_yaxis_transform(), clip_on=False, markersize=4.5, **style)
-        right.tick_params(axis="y", pad=10 if len(summaries) > 1 else 3)
+            # It has no marker: those of this panel tell the upper bound and 1-crop apart.
+            style = line_style(place) | {"marker": ""}
+            right.plot([-0.09, -0.02], [place] * 2, transform=right.get_yaxis_transform(), clip_on=False, **style)
+        right.tick_params(axis="y", pad=25 if len(summaries) > 1 else 3)
         right.set_xlim(-2, 102)
         right.set_xlabel("%")
         figure.suptitle(wrapped(title, 110), fontsize=10)

@@ -27,7 +27,7 @@ def location_maps(maps: Sequence[list[list[Share]]], names: Sequence[str], title
     down = math.ceil(len(maps) / across)
     low, high = _limits([share for lines in maps for line in lines for share in line])
     with rc_context(STYLE | {"axes.grid": False}):
-        figure = new_figure(2.75 * across + 1.0, 2.75 * down + 0.5)
+        figure = new_figure(2.95 * across + 1.0, 2.75 * down + 0.5)
         grid = figure.subplots(down, across, squeeze=False)
         for axes in grid.flat[len(maps) :]:
             axes.set_visible(False)
@@ -39,7 +39,7 @@ def location_maps(maps: Sequence[list[list[Share]]], names: Sequence[str], title
                     ink = _ink(100 * cell.value, low, high)
                     axes.text(col, row - 0.1, f"{100 * cell.value:.2f}", ha="center", va="center", color=ink)
                     ends = f"[{100 * cell.low:.1f}, {100 * cell.high:.1f}]"
-                    axes.text(col, row + 0.22, ends, ha="center", va="center", fontsize=6.2, color=ink)
+                    axes.text(col, row + 0.22, ends, ha="center", va="center", fontsize=7, color=ink)
             axes.set_xticks(range(3), PLACES[3:6])
             axes.set_yticks(range(3), PLACES[1::3] if place % across == 0 else [""] * 3)
             axes.tick_params(length=0)
@@ -66,7 +66,7 @@ def zoom_map(summary: Summary, title: str) -> Figure:
         for (row, col), value in np.ndenumerate(values):
             if value == value:
                 ink = _ink(float(value), low, high)
-                cell = axes.text(col, row, f"{value:.1f}", ha="center", va="center", fontsize=6.5, color=ink)
+                cell = axes.text(col, row, f"{value:.1f}", ha="center", va="center", fontsize=7, color=ink)
                 cell.set_in_layout(False)  # it lies inside its cell: laying out 324 texts takes half of the time
         best = next(k for k, rule in enumerate(summary.grid) if rule == summary.best_rule)
         for zoom, line, text in ((summary.grid.one_crop, "-", "1-crop"), (best, ":", "best single zoom")):

@@ -48,7 +48,7 @@ STYLE = {
     "figure.constrained_layout.w_pad": 0.08,
     "text.parse_math": False,  # a model's name may hold a dollar sign
 }
-DPI = 160
+DPI = 200
 
 
 def new_figure(width: float, height: float) -> Figure:
