@@ -327,7 +327,7 @@ def test_finding_runs(make_run, tmp_path):
     [
         (lambda path: None, "no directory"),
         (lambda path: path.mkdir(), "no run in .* no run.json"),
-        (lambda path: path.write_text("x"), "no directory"),
+        (lambda path: path.write_text("x"), "is a file"),
     ],
 )
 def test_where_there_is_no_run(make, message, tmp_path):
