@@ -4,13 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = ("exact", "precision", "speed", "evaluate", "overhead", "memory")
+SCRIPTS = ("exact", "precision", "speed", "evaluate", "overhead", "memory", "memo")
 
 
 def main():
     for name in SCRIPTS:
         subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py")), *sys.argv[1:]], check=True)
-    for name in ("score", "analysis"):
+    for name in ("score", "analysis", "cover"):
         subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py"))], check=True)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from common import show
 from snellen.analysis.bias import CENTRE_WEIGHTS, location_hits
 from snellen.analysis.bootstrap import RESAMPLES, resample
-from snellen.analysis.cover import FIRST, greedy_cover
+from snellen.analysis.cover import TOP_K, greedy_cover
 from snellen.analysis.exact import exact_cover
 from snellen.analysis.groups import group_solves
 from snellen.analysis.tiles import tile_hits
@@ -62,7 +62,7 @@ def measures(correct: np.ndarray) -> np.ndarray:
     """1-crop, top-36, upper bound, six of groups, nine locations, eight times the centre bias: `[images, 19]`."""
     solved, alone = group_solves(correct, PAPER_GRID)
     places = location_hits(correct, PAPER_GRID)
-    single = correct[:, PAPER_GRID.one_crop], correct[:, greedy_cover(correct)[:FIRST]].any(axis=1), correct.any(axis=1)
+    single = correct[:, PAPER_GRID.one_crop], correct[:, greedy_cover(correct)[:TOP_K]].any(axis=1), correct.any(axis=1)
     columns = [*single, *solved.values(), *alone.values(), *places.T, places @ (8 * CENTRE_WEIGHTS).astype(int)]
     return np.stack(columns, axis=1).astype(np.int8)
 

@@ -59,3 +59,11 @@ def test_the_analyses_are_measured(tmp_path):
     assert {"upper bound alone", "luck", "tiles", "one label source", "three label sources"} <= times.keys()
     assert all(int(megabytes) > 50 for name, _, megabytes in rows if "source" in name)
     assert len(list(tmp_path.glob("imagenet/*/paper-fp32/run.json"))) == 6
+
+
+def test_every_benchmark_finds_what_it_imports():
+    names = [path.stem for path in sorted(BENCHMARKS.glob("*.py"))]
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {', '.join(names)}"], cwd=BENCHMARKS, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -150,8 +150,25 @@ def test_files_of_an_earlier_report_are_named(out):
     assert done.stdout.splitlines()[1:] == [f"Of an earlier report, not written anew: {more}"]
     assert tree(out / "report").keys() == {*old, "mine.csv", "tables.md"}
     (out / "report" / names[0]).unlink()
-    (out / "report" / "report.json").write_text("{")
-    assert len(run_cli("report", out, "-f", "md", "-q", "--resamples", 9).stdout.splitlines()) == 1
+    again = run_cli("report", out, "-f", "md", "-q", "--resamples", 9).stdout.splitlines()[1]
+    assert again.startswith(f"Of an earlier report, not written anew: {names[1]}")
+
+
+def test_nothing_of_a_users_own_is_written_over(out, tmp_path):
+    """Neither a file that no report wrote, nor one of a report whose list is lost; and no other file is begun."""
+    for name, kind in (("tables.md", "md"), ("index.html", "html"), ("table1.csv", "csv"), ("table1.tex", "tex")):
+        folder = tmp_path / kind
+        folder.mkdir()
+        (folder / name).write_text("a user's own")
+        failed = run_cli("report", out, "-f", kind, "-q", "--resamples", 9, "--to", folder)
+        assert (
+            one_line(failed)
+            == f"snellen: {str(folder / name)!r} is no report's: nothing is written over; choose another --to"
+        )
+        assert {path.name: path.read_text() for path in folder.iterdir()} == {name: "a user's own"}
+    run_cli("report", out, "-f", "md", "-q", "--resamples", 9, "--to", tmp_path / "lost")
+    (tmp_path / "lost" / "report.json").write_text("{")
+    assert "is no report's" in one_line(run_cli("report", out, "-f", "md", "-q", "--to", tmp_path / "lost"))
 
 
 def test_wrong_calls_cost_one_line(out, tmp_path, make_run):

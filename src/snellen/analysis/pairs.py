@@ -20,7 +20,7 @@ from snellen.analysis.consistency import (
     hard_overlap,
 )
 from snellen.analysis.cover import TOP_K, Transfer
-from snellen.analysis.naming import short_names
+from snellen.analysis.short_names import short_names
 from snellen.analysis.sides import Side, matched, side
 from snellen.errors import UsageError
 from snellen.store import Run

@@ -21,7 +21,7 @@ from snellen.zoom.grid import Grid
 class Side:
     """One run by one label source, as comparisons need it.
 
-    name: short, unlike any other's that it is compared with (`naming.short_names`).
+    name: short, unlike any other's that it is compared with (`short_names.short_names`).
     contents: the sha256 of every image by its id; None where it could not be read.
     labels: the label set of each image that is scored, by its id.
     rows: where `ids` and `confidence` hold these: int `[scored images]`.

@@ -15,8 +15,8 @@ from snellen.analysis.answers import read_answers
 from snellen.analysis.bias import BiasDifference, bias_between
 from snellen.analysis.bootstrap import RESAMPLES
 from snellen.analysis.compare import groups
-from snellen.analysis.naming import short_names
 from snellen.analysis.pairs import UPPER, Pair, pair
+from snellen.analysis.short_names import short_names
 from snellen.analysis.sides import Side, answered, matched, side
 from snellen.analysis.summary import Summary, summarise
 from snellen.errors import DataError, UsageError

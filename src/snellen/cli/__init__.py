@@ -70,7 +70,7 @@ def main() -> None:
         if len(sys.argv) < 2:  # the help is what such a call is shown
             print(error.format_message(), file=sys.stderr)
         else:
-            there = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+            there = {info.name or getattr(info.callback, "__name__", "") for info in app.registered_commands}
             command = " ".join(["snellen", *(name for name in sys.argv[1:2] if name in there)])
             print(f"snellen: {error.format_message()}; `{command} --help` says what there is", file=sys.stderr)
         sys.exit(2)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from snellen.analysis.survey import Survey
 from snellen.atomic import write_atomic, writing
 from snellen.errors import UsageError
 from snellen.report.comparison import matrices, overlap_table, pairs_table, union_table
-from snellen.report.draw import FORMATS, Drawn, drawings
+from snellen.report.draw import FORMATS, Drawing, Drawn, drawings
 from snellen.report.evidence import (
     bias_data_table,
     bias_models_table,
@@ -37,6 +38,7 @@ from snellen.store import Run
 KINDS = ("html", "md", "csv", "tex", *FORMATS)
 # The list of the files that the reports in a folder wrote.
 LISTED = "report.json"
+PAGE = "index.html"
 
 
 def chosen_kinds(text: str | None) -> tuple[str, ...]:
@@ -89,27 +91,33 @@ def write_report(
 ) -> list[str]:
     """Write the files of a report into `folder`: of each table, of each figure, the page; the same bytes each time.
 
-    Returns the names of files there that an earlier report wrote and this one did not. Nothing is removed.
+    Returns the names of files there that an earlier report wrote and this one did not. Nothing is removed, and nothing
+    is written over but files of earlier reports: they are listed in `report.json` before they are written.
 
     kinds: of `KINDS`. `csv` and `tex` are a file a table, `csv` also one of the images of each run; `md` is one file.
-    Raises UsageError or Stopped where nothing can be written.
+    Raises UsageError where a file of another origin is in the way, UsageError or Stopped where nothing can be written.
     """
+    texts = list(_text_files(survey, kinds, tables))
+    files = [kind for kind in FORMATS if kind in kinds]
+    pictures = list(drawings(survey.summaries, survey.names, image_origins(runs))) if files or "html" in kinds else []
+    names = [name for name, _ in texts] + [f"{one.name}.{kind}" for one in pictures for kind in files]
+    names += [PAGE] if "html" in kinds else []
+    earlier = _listed(folder)
+    foreign = sorted(name for name in set(names) - earlier if os.path.lexists(folder / name))
+    if foreign:
+        raise UsageError(f"{str(folder / foreign[0])!r} is no report's: nothing is written over; choose another --to")
     with writing(folder, "--to"):
         folder.mkdir(parents=True, exist_ok=True)
-        written = []
-        for name, text in _text_files(survey, kinds, tables):
+        listed = json.dumps({"files": sorted({*names, *earlier})}, indent=1, ensure_ascii=False)
+        write_atomic(folder / LISTED, f"{listed}\n".encode("utf-8", "backslashreplace"))
+        for name, text in texts:
             write_atomic(folder / name, text.encode("utf-8", "backslashreplace"))
-            written.append(name)
-        drawn = _draw(survey, runs, folder, kinds, written)
+        drawn = _draw(pictures, folder, files, "html" in kinds)
     if "html" in kinds:
         from snellen.report.page import write_page
 
-        written.append(write_page(survey, folder, drawn, tables).name)
-    stale = sorted(name for name in _listed(folder) - set(written) if (folder / name).is_file())
-    with writing(folder, "--to"):
-        listed = json.dumps({"files": sorted([*written, *stale])}, indent=1, ensure_ascii=False)
-        write_atomic(folder / LISTED, f"{listed}\n".encode("utf-8", "backslashreplace"))
-    return stale
+        write_page(survey, folder, drawn, tables)
+    return sorted(name for name in earlier - set(names) if (folder / name).is_file())
 
 
 def _listed(folder: Path) -> set[str]:
@@ -136,21 +144,19 @@ def _text_files(survey: Survey, kinds: Sequence[str], tables: Sequence[Table]) -
         yield "tables.md", "\n".join(head) + "\n".join(map(as_markdown, read))
 
 
-def _draw(survey: Survey, runs: Sequence[Run], folder: Path, kinds: Sequence[str], written: list[str]) -> list[Drawn]:
-    """Write the figures that are files, and add their names to `written`; what the page takes of them."""
-    files = [kind for kind in FORMATS if kind in kinds]
-    formats = list(dict.fromkeys([*(["svg"] if "html" in kinds else []), *files]))
+def _draw(pictures: Sequence[Drawing], folder: Path, files: Sequence[str], page: bool) -> list[Drawn]:
+    """Write the figures as files; what the page takes of them, where there is one."""
+    formats = list(dict.fromkeys([*(["svg"] if page else []), *files]))
     drawn: list[Drawn] = []
-    if not formats:
+    if not pictures:
         return drawn
     from snellen.report.figures.style import save
 
-    for one in drawings(survey.summaries, survey.names, image_origins(runs)):
+    for one in pictures:
         content = save(one.figure(), formats)
         for kind in files:
             write_atomic(folder / f"{one.name}.{kind}", content[kind])
-            written.append(f"{one.name}.{kind}")
-        if "html" in kinds:
+        if page:
             drawn.append(Drawn(one.name, one.kind, one.title, one.table, one.about, content["svg"].decode()))
     return drawn
 

@@ -1,30 +1,22 @@
 """Strided depthwise convolutions in float32 under bf16 autocast on a CPU, where they are faster so."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode
+
+from snellen.tta.standin import StandIn
 
 
-class StridedDepthwiseInFloat32(TorchFunctionMode):
+class StridedDepthwiseInFloat32(StandIn):
     """While active, autocast leaves depthwise convolutions of stride 2 and more in float32.
 
     oneDNN has no quick bf16 kernel for the gradient of their inputs: it took a third of a MobileNetV2's step, three
     times and more what it takes in float32.
     """
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """Call `func`; a strided depthwise convolution without autocast."""
-        if func is torch.conv2d:
-            return self._conv2d(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
+    def __init__(self) -> None:
+        super().__init__(torch.conv2d, self._conv2d)
 
     def _conv2d(
         self,

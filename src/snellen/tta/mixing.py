@@ -1,14 +1,12 @@
 """Batch norm by stored statistics mixed with those of the batch, without touching the network or its classes."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
 import torch
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
+
+from snellen.tta.standin import StandIn
 
 
-class MixedStatistics(TorchFunctionMode):
+class MixedStatistics(StandIn):
     """While active, batch norm of images takes N / (N + 1) of its stored statistics and 1 / (N + 1) of the batch's.
 
     It stands in for `torch.nn.functional.batch_norm` on inputs `[n, channels, h, w]` in evaluation mode, so it covers
@@ -20,20 +18,8 @@ class MixedStatistics(TorchFunctionMode):
     """
 
     def __init__(self, prior_strength: float) -> None:
-        super().__init__()
+        super().__init__(functional.batch_norm, self._batch_norm)
         self._stored = prior_strength / (prior_strength + 1)
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """Call `func`; batch norm with other statistics."""
-        if func is functional.batch_norm:
-            return self._batch_norm(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
 
     def _batch_norm(
         self,

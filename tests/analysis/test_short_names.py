@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snellen.analysis.naming import short_names
+from snellen.analysis.short_names import short_names
 from snellen.store import Run
 from snellen.zoom import paper_grid
 

@@ -59,7 +59,8 @@ def _parts(spec: str) -> tuple[str, tuple[str, ...]]:
         return _last(function), ("", "", _last(file), options)
     name, tag = found["name"], ""
     if found["kind"] in ("torchvision", "open_clip"):
-        name, tag = re.fullmatch(r"([^:,]*)[:,]?(.*)", name).groups()  # type: ignore[union-attr]
+        name, *tags = re.split("[:,]", name, maxsplit=1)
+        tag = "".join(tags)
     return _last(name), (found["kind"], tag, _last(found["place"] or ""), options)
 
 
