@@ -103,7 +103,7 @@ def test_wrong_calls_cost_a_line(make_run, tmp_path):
     (other / "labels.csv").write_text((a / "labels.csv").read_text())
     calls = [
         ((), "Missing argument 'RUN_A RUN_B'"),
-        ((a,), "1 runs: compare takes two"),
+        ((a,), "1 run: compare takes two"),
         ((a, b, other), "3 runs: compare takes two; `snellen report` makes the matrix of many"),
         ((a, tmp_path), "holds 3 runs; name one of them"),
         ((a, tmp_path / "gone"), "no directory"),
