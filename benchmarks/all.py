@@ -1,15 +1,16 @@
-"""Every benchmark in turn, an hour or two on two cores: `python benchmarks/all.py DATA --checkpoint FILE`."""
+"""Every benchmark in turn, some hours on two cores: `python benchmarks/all.py DATA --checkpoint FILE`."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = ("exact", "precision", "speed", "evaluate", "overhead", "memory", "memo")
+SCRIPTS = ("exact", "precision", "speed", "evaluate", "overhead", "memory", "memo", "anytime", "unseen")
 
 
 def main():
     for name in SCRIPTS:
         subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py")), *sys.argv[1:]], check=True)
+    subprocess.run([sys.executable, str(Path(__file__).with_name("rendering.py")), sys.argv[1]], check=True)
     for name in ("score", "analysis", "cover"):
         subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py"))], check=True)
 

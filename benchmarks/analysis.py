@@ -28,7 +28,8 @@ from snellen.analysis.luck import luck
 from snellen.analysis.merged import merged_accuracy
 from snellen.analysis.survey import survey
 from snellen.analysis.tiles import tile_map
-from snellen.store.reader import Run, find_runs
+from snellen.store.find import find_runs
+from snellen.store.reader import Run
 
 # 1-crop and upper bound on ImageNet, in percent: Table 1 of the study.
 MODELS = {

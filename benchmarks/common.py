@@ -1,6 +1,7 @@
 """What the benchmarks share: the models they measure, commands and their time, tables."""
 
 import argparse
+import contextlib
 import os
 import shutil
 import statistics
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 ZOOMS = 324
@@ -45,6 +46,25 @@ def fresh(run: Callable[[Path], float]) -> float:
         return run(folder)
     finally:
         shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def kept(folder: Path | None) -> Iterator[Path]:
+    """A folder to work in: the one that is given, where what is done is kept, or an empty one that is removed."""
+    with tempfile.TemporaryDirectory(prefix="snellen-bench-") as empty:
+        yield folder or Path(empty)
+
+
+def spread(data: Path, count: int, folder: Path) -> Path:
+    """A folder with `count` images of `data`, evenly spread, as links; all of them where there are no more."""
+    paths = sorted(data.glob("*/*"))
+    for k in range(min(count, len(paths))):
+        path = paths[k * len(paths) // min(count, len(paths))]
+        link = folder / path.parent.name / path.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to(path.resolve())
+    return folder
 
 
 def copies(data: Path, count: int, folder: Path) -> Path:

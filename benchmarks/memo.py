@@ -1,6 +1,6 @@
 """MEMO against a plain loop (a copy of the network, one image, eager): time, answers and logits; what views cost.
 
-python benchmarks/memo.py DATA --checkpoint FILE [--images 50] [--views 64]
+python benchmarks/memo.py DATA --checkpoint FILE [--images 50] [--views 64] [--exact 5]
 """
 
 import copy
@@ -34,7 +34,7 @@ class PlainNorm(nn.Module):
 
     def forward(self, x):
         """Normalised `x`."""
-        layer, mean, var = self.layer, torch.zeros(x.shape[1]), torch.ones(x.shape[1])
+        layer, mean, var = self.layer, torch.zeros(x.shape[1], dtype=x.dtype), torch.ones(x.shape[1], dtype=x.dtype)
         with torch.no_grad():
             nn.functional.batch_norm(x, mean, var, training=True, momentum=1.0)
         mean = self.stored * layer.running_mean + (1 - self.stored) * mean
@@ -43,15 +43,15 @@ class PlainNorm(nn.Module):
         return layer.act(layer.drop(x)) if isinstance(layer, BatchNormAct2d) else x
 
 
-def plain_memo(loaded, image, options, key):
+def plain_memo(loaded, image, options, key, dtype=torch.float32):
     """Logits of the network adapted to one image: nothing is shared with Snellen but the random views."""
-    network = copy.deepcopy(loaded.module).requires_grad_(True)
+    network = copy.deepcopy(loaded.module).to(dtype).requires_grad_(True)
     for parent in list(network.modules()):
         for name, layer in list(parent.named_children()):
             if isinstance(layer, nn.BatchNorm2d):
                 setattr(parent, name, PlainNorm(layer, options.prior_strength))
-    mean, std = (torch.tensor(v)[:, None, None] for v in (loaded.mean, loaded.std))
-    views = torch.from_numpy(random_views(image, options, key)).permute(0, 3, 1, 2).contiguous()
+    mean, std = (torch.tensor(v, dtype=dtype)[:, None, None] for v in (loaded.mean, loaded.std))
+    views = torch.from_numpy(random_views(image, options, key)).permute(0, 3, 1, 2).contiguous().to(dtype)
     width, height = image.size
     short = min(width, height)
     resized = image.resize((int(256 * width / short), int(256 * height / short)), Image.Resampling.BILINEAR)
@@ -62,7 +62,20 @@ def plain_memo(loaded, image, options, key):
     (-(p * p.log()).sum()).backward()
     optimizer.step()
     with torch.no_grad():
-        return network((view.contiguous() / 255 - mean) / std)[0].numpy()
+        return network((view.contiguous().to(dtype) / 255 - mean) / std)[0].numpy()
+
+
+def rounding(spec, paths, views):
+    """For each image: what the plain loop answers in float64, in float32, and what Snellen answers."""
+    loaded = load(parse_spec(spec))
+    options = replace(memo_preset("released", "rrc"), views=views)
+    memo = Memo(loaded.module, options, mean=loaded.mean, std=loaded.std)
+    rows = []
+    for k, path in enumerate(paths):
+        image = Image.open(path).convert("RGB")
+        exact, single = (plain_memo(loaded, image, options, k, dtype) for dtype in (torch.float64, torch.float32))
+        rows.append((exact, single, memo.adapt(image, k).logits))
+    return rows
 
 
 def measure(spec, paths, views):
@@ -74,7 +87,7 @@ def measure(spec, paths, views):
         memos[name] = Memo(loaded.module, options, mean=loaded.mean, std=loaded.std, precision=precision)
         start = time.perf_counter()
         memos[name].adapt(Image.open(paths[0]).convert("RGB"), 0)
-        print(f"{spec.split('@')[0]} {name}: first image {time.perf_counter() - start:.0f} s", *memos[name].notes)
+        print(f"{spec.split('@')[0]} {name}: first image {time.perf_counter() - start:.0f} s")
     rows = []
     for k, path in enumerate(paths):
         image = Image.open(path).convert("RGB")
@@ -102,6 +115,7 @@ def main():
     parser = common.arguments(__doc__)
     parser.add_argument("--images", type=int, default=50)
     parser.add_argument("--views", type=int, default=64)
+    parser.add_argument("--exact", type=int, default=5, help="images for which the loop runs in float64 too")
     options = parser.parse_args()
     paths = sorted(options.data.glob("*/*"))
     paths = paths[:: max(1, len(paths) // options.images)][: options.images]
@@ -136,6 +150,17 @@ def main():
         ratios = [f"{a / b:.2f} ×" for a, b in zip(whole["augmix"], whole["rrc"], strict=True)]
         table.append([name, "augmix / rrc", ratios[0], "", f"{ratios[1]} (published: {PUBLISHED:.2f} ×)"])
     common.show("What an image costs, ms", ("model", "views", "augmentation", "adaptation", "whole"), table)
+
+    table = []
+    for name, spec in specs.items():
+        rows = rounding(spec, paths[: options.exact], options.views)
+        exact, single, ours = (np.array(logits) for logits in zip(*rows, strict=True))
+        size = 1 + np.abs(exact).max(1)
+        for what, logits in (("plain loop", single), ("Snellen", ours)):
+            apart = np.abs(logits - exact).max(1)
+            table.append([name, what, f"{apart.max():.1e}", f"{(apart / size).max():.1e}"])
+    title = f"float32 against the plain loop in float64, {options.exact} images: the largest difference of a logit"
+    common.show(title, ("model", "float32", "apart", "of size"), table)
 
 
 if __name__ == "__main__":

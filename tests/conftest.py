@@ -1,7 +1,8 @@
-"""What all tests share: where the photographs are, one model cache a session, the command line, a made-up run."""
+"""What all tests share: the photographs, one model cache a session, a study of seconds, a made-up run."""
 
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
+from small_study import write_pictures, write_weights
 
 from snellen.labels import ClassSpace
 from snellen.store.labels import encode_labels
@@ -50,6 +52,34 @@ def sample_images() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no sample photographs at {folder}; set SNELLEN_SAMPLES to a folder DIR/<class>/<image>")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory):
+    """The checkpoint of a tiny network."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    write_weights(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_weights):
+    """The spec of that network."""
+    return f"timm/lcnet_035@{tiny_weights},mean=0.5,std=0.5"
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """24 small pictures in five class folders."""
+    root = tmp_path_factory.mktemp("pictures")
+    write_pictures(root)
+    return root
+
+
+@pytest.fixture
+def own_pictures(pictures, tmp_path):
+    """A copy of the pictures that a test may change."""
+    return Path(shutil.copytree(pictures, tmp_path / "pictures"))
 
 
 @dataclass(frozen=True)

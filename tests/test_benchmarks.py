@@ -67,3 +67,26 @@ def test_every_benchmark_finds_what_it_imports():
         [sys.executable, "-c", f"import {', '.join(names)}"], cwd=BENCHMARKS, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+TINY = """
+import torch
+
+def net():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Conv2d(3, 8, 16, 16), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
+                               torch.nn.Linear(8, 1000))
+"""
+
+
+def test_a_gpu_is_measured_without_one(tmp_path):
+    (tmp_path / "tiny.py").write_text(TINY)
+    flags = "--device cpu --precision fp32 --backends torch --batches 20 --shapes 60x45 90x300 --images 3 2 --scales 4"
+    command = [sys.executable, str(BENCHMARKS / "gpu.py"), "--model", f"{tmp_path / 'tiny.py'}:net", *flags.split()]
+    done = subprocess.run([*command, "--rounds", "1"], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    cut = re.findall(r"^\| (\d+ x \d+) \| [\d.]+ \| ([\d,]+) \|.*\| (\d+) \|$", done.stdout, re.MULTILINE)
+    assert [(shape, wrong) for shape, _, wrong in cut] == [("60 x 45", "0"), ("90 x 300", "0")]
+    assert re.search(r"^\| torch \| 20 \| [\d.]+ \| [\d,]+ \| [\d.]+ \|$", done.stdout, re.MULTILINE)
+    assert len(re.findall(r"^\| one shard, warm worker.*\| [\d.]+ \|$", done.stdout, re.MULTILINE)) == 2
+    assert len(re.findall(r"^\| whole command.*\| [\d.]+ \|$", done.stdout, re.MULTILINE)) == 2

@@ -1,8 +1,18 @@
-"""Writing files that are either whole or absent.
+"""Writing files that are either whole or absent, on this machine and in stores.
 
-`write_atomic` replaces, `create_atomic` only creates. Both write a temporary file in the same folder, fsync it,
-put it in place in one step and fsync the folder: after a crash at any moment the name holds the old content or the
-new, never a part. Cost: two fsyncs a call, about 1 to 10 ms on a local disk.
+`write_atomic` replaces, `create_atomic` only creates. After a crash at any moment the name holds the old content or the
+new, never a part.
+
+On this machine: a temporary file in the same folder, fsync, put in place in one step, fsync of the folder. Cost: two
+fsyncs a call, about 1 to 10 ms on a local disk. Creating links the file to its name, which fails where one is.
+
+On an object store: one put, which is whole or absent by itself; creating sends the condition that nothing is there
+(S3: `If-None-Match: *`). On a file server (HDFS, SFTP, SMB): a temporary file, renamed.
+
+Where there are neither links nor conditions (exFAT, some FUSE and SMB mounts, older S3 servers), creating looks first
+and then puts the file in place in one step. Of two that create at the very same time both may then be told that they
+did, and the later file stays, whole. The lock of a run keeps them apart in time; if they meet all the same, exactly
+one commit record stands and names its own writer's files, so no row is doubled or mixed.
 """
 
 import contextlib
@@ -13,6 +23,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from snellen.errors import SnellenError, Stopped, UsageError
+from snellen.files import exists, read_bytes, remove
+from snellen.places import driver_of, has_folders, is_remote, key_of
+from snellen.trouble import patiently
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 REFUSED = (
@@ -25,10 +38,16 @@ REFUSED = (
     errno.EISDIR,
     errno.ENAMETOOLONG,
 )
+# What a file system says of hard links or of syncing a folder, and a store of a condition, where it has none.
+LACKING = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+NO_LINKS = (*LACKING, errno.EPERM, errno.EMLINK, errno.EXDEV)
 
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Put `data` at `path`, replacing what is there."""
+    if is_remote(path):
+        _put(path, data)
+        return
     temporary = _write_temporary(path, data)
     try:
         temporary.replace(path)
@@ -40,38 +59,84 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 def create_atomic(path: Path, data: bytes) -> bool:
     """Put `data` at `path` unless something is there: True if this call created it, False if it was there."""
+    if is_remote(path):
+        return _create_remote(path, data)
     temporary = _write_temporary(path, data)
     try:
         os.link(temporary, path)
     except FileExistsError:
         return False
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        if os.path.lexists(path):
+            return False
+        temporary.replace(path)
     finally:
-        temporary.unlink()
+        temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
     return True
 
 
-def explain_os_error(error: OSError, path: Path, option: str = "-o") -> SnellenError:
-    """What a user should read when writing below `path`, which `option` chooses, failed."""
+def write_new(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, a name that nobody else uses; a crash on this machine may leave a part of it there.
+
+    On this machine FileExistsError where it is there after all. Synced; the folder's names are not, see `sync_folder`.
+    """
+    if is_remote(path):
+        _put(path, data)
+        return
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a crash, where that takes anything."""
+    if is_remote(folder):
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in LACKING:
+            raise
+    finally:
+        os.close(handle)
+
+
+def explain_os_error(error: OSError, path: Path, option: str = "-o", begun: bool = False) -> SnellenError:
+    """What a user should read when writing below `path`, which `option` chooses, failed.
+
+    begun: whether something was written there before; then the place is right, and what has changed can be mended.
+    """
     reason = error.strerror or str(error)
     if error.errno in FULL:
-        return Stopped(f"the disk is full ({path}); free some space and run the same command again to resume")
+        what = "store" if is_remote(path) else "disk"
+        return Stopped(f"the {what} is full ({path}); free some space and run the same command again to resume")
+    if begun:
+        return Stopped(f"writing below {str(path)!r} failed: {reason}; mend it and run the same command to resume")
+    if error.errno in (errno.EACCES, errno.EPERM) and is_remote(path):
+        return UsageError(
+            f"{str(path)!r} refuses: {reason}; check the credentials and what they allow, then run the same command"
+        )
     if error.errno in REFUSED:
         return UsageError(f"cannot write below {str(path)!r}: {reason}; choose another place with {option}")
     return Stopped(f"writing below {str(path)!r} failed: {reason}; run the same command again to resume")
 
 
 @contextlib.contextmanager
-def writing(path: Path, option: str = "-o") -> Iterator[None]:
-    """Turn an OSError of what is written below `path`, which `option` chooses, into what a user should read."""
+def writing(path: Path, option: str = "-o", begun: bool = False) -> Iterator[None]:
+    """Turn an OSError of what is written below `path` into what a user should read, see `explain_os_error`."""
     try:
         yield
     except OSError as error:
-        raise explain_os_error(error, path, option) from error
+        raise explain_os_error(error, path, option, begun) from error
 
 
 def _write_temporary(path: Path, data: bytes) -> Path:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = _temporary_name(path)
     try:
         write_new(temporary, data)
     except BaseException:
@@ -80,18 +145,48 @@ def _write_temporary(path: Path, data: bytes) -> Path:
     return temporary
 
 
-def write_new(path: Path, data: bytes) -> None:
-    """Create `path` with `data`, synced; FileExistsError where it is there. A crash may leave a part of it."""
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+def _temporary_name(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a crash."""
-    handle = os.open(folder, os.O_RDONLY)
+def _put(path: Path, data: bytes) -> None:
+    """Put a file into a store, whole or not at all."""
+    fs = driver_of(path)
+    if not has_folders(path):
+        patiently(lambda: fs.pipe_file(key_of(path), data))
+        return
+    temporary = _temporary_name(path)
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        patiently(lambda: fs.pipe_file(key_of(temporary), data))
+        try:
+            patiently(lambda: fs.mv(key_of(temporary), key_of(path)))
+        except OSError:
+            if not exists(path):
+                raise
+            remove(path)  # HDFS renames onto no file; a reader in between finds none, and a crash leaves the temporary
+            patiently(lambda: fs.mv(key_of(temporary), key_of(path)))
+    except BaseException:
+        with contextlib.suppress(OSError):
+            remove(temporary)
+        raise
+
+
+def _create_remote(path: Path, data: bytes) -> bool:
+    """`create_atomic` in a store. It looks first, for those that pass over the condition."""
+    if exists(path):
+        return False
+    if has_folders(path):
+        _put(path, data)
+        return True
+    try:
+        patiently(lambda: driver_of(path).pipe_file(key_of(path), data, mode="create"))
+    except FileExistsError:
+        # A request that is repeated, since its answer was lost, finds what it had put there itself.
+        return read_bytes(path) == data
+    except (NotImplementedError, TypeError, ValueError):  # a driver that knows no such mode
+        _put(path, data)
+    except OSError as error:
+        if error.errno not in LACKING:
+            raise
+        _put(path, data)  # a server that knows no such condition
+    return True

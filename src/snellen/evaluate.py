@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from snellen.analysis.benchmark import Result, result_of
-from snellen.classifiers import Prepared, expand_models, prepare
+from snellen.classifiers import Prepared, expand_models
 from snellen.datasets import expand_data, label_source, open_dataset
-from snellen.engine.progress import Reporter, silent
+from snellen.engine.running import Running, completed, prepare_model
 from snellen.errors import DataError, EngineError, ModelError, SnellenError, UsageError
+from snellen.places import place
 from snellen.report.results import read_results, write_results
 from snellen.study import show
 from snellen.zoom import Grid
@@ -33,17 +34,7 @@ def evaluate(
     root: str | Path | None = None,
     labels: str | Path | Sequence[str | Path] | None = None,
     out: str | Path = "snellen-out",
-    limit: int | None = None,
-    precision: str = "fp32",
-    backend: str = "auto",
-    device: str = "auto",
-    batch_size: int | None = None,
-    workers: int | None = None,
-    mean: Sequence[float] | float | None = None,
-    std: Sequence[float] | float | None = None,
-    classes: Sequence[str] | None = None,
-    name: str | None = None,
-    report: Reporter = silent,
+    **running: Unpack[Running],
 ) -> Evaluation:
     """Score models on data sets, each model with its own transform; what `out` holds already is not done again.
 
@@ -52,10 +43,13 @@ def evaluate(
     data: what `study` takes, and names of many: `imagenet-c`, `imagenet-c/*/3`, `imagenet-robustness`.
     labels: label sources to score by, one result each (`imagenet`, `real`, `imagenet+real`, or a CSV); None for that
         of the data set's name. One run serves all.
+    running: limit, precision, backend, device, batch_size, workers, engine, …; see `snellen.engine.running.Running`.
 
     Writes `results.csv` under `out`. A model or a data set that cannot be had is left out and listed in `failures`;
     ModelError or DataError where nothing is left.
     """
+    options = completed("evaluate", running)
+    report = options["report"]
     several = [models] if isinstance(models, str) or not isinstance(models, Sequence) else list(models)
     for model in several:
         if not isinstance(model, str) and not hasattr(model, "state_dict"):
@@ -66,18 +60,17 @@ def evaluate(
     names = list(dict.fromkeys(name for one in sets for name in (expand_data(one) if isinstance(one, str) else [one])))
     if not specs or not names:
         raise UsageError("nothing to evaluate: give at least one model and one data set")
-    read_results(Path(out))  # what cannot be added to is found out before the work
+    read_results(place(out))  # what cannot be added to is found out before the work
     sources: list[str | Path | None] = [labels] if isinstance(labels, str | Path) else list(labels or [])
     failures: list[tuple[str, SnellenError]] = []
     if len(names) == 1:  # a wrong one is cheaper to find than a model is to prepare
         open_dataset(names[0], root)
     ready: list[Prepared] = []
     for model in specs:
-        report.status(f"preparing {model if isinstance(model, str) else name or type(model).__name__}")
-        module: dict[str, Any] = {"mean": mean, "std": std, "classes": classes, "name": name}
-        how: dict[str, Any] = {"precision": precision, "backend": backend, "device": device, "batch_size": batch_size}
+        # The options of a module are not for the specs beside it.
+        its = options if not isinstance(model, str) else {**options, "mean": None, "std": None, "classes": None}
         try:
-            ready.append(prepare(model, own=True, **how, **({} if isinstance(model, str) else module)))
+            ready.append(prepare_model(model, its, own=True))
         except ModelError as error:
             _note(failures, str(model), error, alone=len(specs) == 1)
     results: list[Result] = []
@@ -93,21 +86,15 @@ def evaluate(
                 pair = f"{prepared.text} on {dataset.name}"
                 report.status(pair)
                 grid = Grid("own", (prepared.card.own.rule(),))
-                options: dict[str, Any] = {
-                    "limit": limit,
-                    "batch_size": batch_size,
-                    "workers": workers,
-                    "report": report,
-                    "labels": sources or [label_source(one)],
-                }
+                scored_by = sources or [label_source(one)]
                 try:
-                    run = show(dataset, prepared, grid, Path(out), **options)
-                    results.extend(result_of(run, source) for source in options["labels"])
+                    run = show(dataset, prepared, grid, place(out), options, labels=scored_by)
+                    results.extend(result_of(run, source) for source in scored_by)
                 except (UsageError, EngineError) as error:
                     _note(failures, pair, error, alone=len(names) * len(specs) == 1)
     finally:  # what is finished is kept, whatever stops the rest
         if results:
-            write_results(Path(out), results)
+            write_results(place(out), results)
     if not results:
         raise UsageError(f"nothing could be evaluated; the first of {len(failures)} reasons: {failures[0][1]}")
     return Evaluation(results, failures)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from snellen.datasets.folder import SUFFIXES
+from snellen.datasets.listing import SUFFIXES
 from snellen.errors import DataError
 from snellen.predictions import Predictions
 

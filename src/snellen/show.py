@@ -7,15 +7,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snellen.atomic import create_atomic, writing
-from snellen.classifiers import Classifier, Prepared, prepare
+from snellen.classifiers import Classifier, Prepared
 from snellen.engine.answers import masked, softmax, top_classes
-from snellen.engine.progress import Reporter, silent
+from snellen.engine.progress import Reporter
+from snellen.engine.running import ModelOptions, completed_model, prepare_model
 from snellen.engine.worker import NOT_NUMBERS
 from snellen.errors import DataError, UsageError
 from snellen.picture import Picture, open_picture
@@ -65,25 +66,18 @@ def show(
     scales: tuple[int, int] | None = None,
     seconds: float | None = None,
     fps: float | None = None,
-    precision: str = "fp32",
-    backend: str = "auto",
-    device: str = "auto",
-    batch_size: int | None = None,
-    mean: Sequence[float] | float | None = None,
-    std: Sequence[float] | float | None = None,
-    classes: Sequence[str] | None = None,
-    name: str | None = None,
-    report: Reporter = silent,
+    **options: Unpack[ModelOptions],
 ) -> Seen:
     """Show one image to a model and draw its answers to `out`: a sheet (.png) or an animation (.gif, .mp4).
 
     image: a file, or `DATA:ID` for an image of a data set (`examples:koala.jpg`).
-    model, precision, backend, device, batch_size, mean, std, classes, name: as in `study`.
+    model: as in `study`.
     label: the accepted class, or several; where left out, those of the data set, or the folder's name if it is a class.
     zooms: what a sheet shows, of the study's 324; where left out, the nine anchors of six scales.
     anchor: row and col, 0 … 2, where an animation zooms; where left out, that of `best_anchor`.
     scales: from which scale to which an animation zooms; 32 to 1024 where left out.
     seconds, fps: how long an animation is, 6 s where left out, and its frames a second, 10 for a GIF and 25 for an MP4.
+    options: precision, backend, device, batch_size, …; see `snellen.engine.running.ModelOptions`.
 
     Every view is cut as the study cuts it, and the model is asked about each. Returns what it answered: at all 324
     zooms for a sheet, at each different frame for an animation.
@@ -92,6 +86,8 @@ def show(
     option that this kind of picture has not; DataError for an image that cannot be read and a label that the model does
     not have; ModelError as `study`.
     """
+    asked = completed_model("show", options)
+    report = asked["report"]
     out = Path(out)
     suffix = out.suffix.lower()
     if suffix == ".png":
@@ -102,18 +98,7 @@ def show(
         _refuse(out, {"zooms": zooms}, "a sheet (.png)")
     _check_place(out)
     picture = open_picture(image)
-    report.status(f"preparing {model if isinstance(model, str) else name or type(model).__name__}")
-    prepared = prepare(
-        model,
-        precision=precision,
-        backend=backend,
-        device=device,
-        batch_size=batch_size,
-        mean=mean,
-        std=std,
-        classes=classes,
-        name=name,
-    )
+    prepared = prepare_model(model, asked)
     for note in prepared.card.notes:
         report.status(note)
     ask = _asker(picture, prepared, [label] if isinstance(label, str) else label, report)

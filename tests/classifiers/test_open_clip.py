@@ -20,8 +20,9 @@ from snellen.classifiers.backend_openvino import OpenVinoClassifier
 from snellen.classifiers.backend_torch import TorchClassifier
 from snellen.classifiers.base import IMAGENET_MEAN, IMAGENET_STD
 from snellen.classifiers.convert import describe, to_openvino
+from snellen.classifiers.entries import entry_path
 from snellen.classifiers.network import ViewNetwork
-from snellen.classifiers.prepare import entry_path, prepare
+from snellen.classifiers.prepare import prepare
 from snellen.classifiers.sources import load
 from snellen.classifiers.spec import parse_spec
 from snellen.errors import ModelError
@@ -176,7 +177,7 @@ def test_files_of_names_count_by_content(spec, tmp_path):
         file.write_text("\n".join(lines))
         parsed = parse_spec(f"{spec},classnames={file}")
         loaded = load(parsed)
-        return entry_path(parsed, loaded.weights, False, True), loaded.inputs, loaded.module(torch.ones(1, 3, 64, 64))
+        return entry_path(parsed, loaded.weights, False), loaded.inputs, loaded.module(torch.ones(1, 3, 64, 64))
 
     first = entry(names, *(f"kind {k}" for k in range(1000)))
     second = entry(names, *(f"sort {k}" for k in range(1000)))

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from snellen.datasets import open_dataset
-from snellen.datasets.folder import SUFFIXES
+from snellen.datasets.listing import SUFFIXES
 from snellen.errors import DataError
 from snellen.labels import IMAGENET_1K, ClassSpace
 

@@ -13,7 +13,7 @@ import pytest
 
 from snellen.datasets import open_dataset
 from snellen.datasets.hub import dataset as hub
-from snellen.datasets.parquet.files import local_files
+from snellen.datasets.parquet.files import placed_files
 from snellen.errors import DataError
 from snellen.labels import IMAGENET_1K, ClassMap, ClassSpace, correct_by_labels
 
@@ -469,7 +469,7 @@ def test_parquet_validation_images_have_real_labels(copy):
 @pytest.mark.parametrize(("name", "file", "column", "labels", "ids"), HUB)
 def test_members_from_the_hub(name, file, column, labels, ids, copy, monkeypatch):
     """Which repository, split and revision are asked for; the workers' spec names the commit."""
-    files = tuple(local_files(copy(file, column, labels)))
+    files = tuple(placed_files(copy(file, column, labels)))
     asked = []
 
     def hub_split(repository, split=None, config=None, revision=None, root=None):

@@ -14,7 +14,7 @@ from commands import one_line, run_cli
 from snellen.analysis.compare import mcnemar
 from snellen.analysis.methods import read_answered
 from snellen.labels import correct_by_labels
-from snellen.store.reader import find_runs
+from snellen.store.find import find_runs
 from snellen.tta.policy import read_policy
 
 METHODS = ("center", "5crop", "max:5crop+flip", "zero:paper:224", "anytime")

@@ -24,7 +24,8 @@ from snellen.engine.answering import run_answering
 from snellen.engine.worker import Task
 from snellen.errors import ModelError, SnellenError, Stopped
 from snellen.labels import IMAGENET_1K, ClassMap
-from snellen.store.reader import Run, read_commits
+from snellen.store.commits import read_commits
+from snellen.store.reader import Run
 from snellen.zoom.grid import Grid
 
 KEY = "sk-never-to-be-written-down"

@@ -7,7 +7,7 @@ from PIL import Image
 from snellen.datasets import open_dataset
 from snellen.engine.worker import NOT_NUMBERS, Task, Worker
 from snellen.errors import Stopped
-from snellen.store.reader import read_commits
+from snellen.store.commits import read_commits
 from snellen.zoom import paper_grid
 from snellen.zoom.render import decode, render
 
@@ -68,6 +68,19 @@ def test_every_batch_size_gives_each_view_its_own_answer(folder, tmp_path, batch
     assert sum(heard) == 5 * len(GRID)
     whole, rest = divmod(5 * len(GRID), batch_size)
     assert at_work.classifier.batches == [batch_size] * whole + [rest] * (rest > 0), "batches are full to the last"
+
+
+def test_progress_hears_of_the_first_batch_at_once_and_of_every_view_in_the_end(folder, tmp_path, monkeypatch):
+    at_work = worker(folder, tmp_path, 4)
+    heard = []
+    at_work.run(Task(0, 0, 3), heard.append)
+    assert heard[0] == 4
+    assert sum(heard) == 3 * len(GRID)
+    monkeypatch.setattr("snellen.engine.worker.EVERY", 0.0)
+    heard.clear()
+    at_work.classifier.batches.clear()
+    at_work.run(Task(1, 4, 7), heard.append)
+    assert heard == at_work.classifier.batches
 
 
 def test_a_try_commits_nothing_and_a_skipped_image_is_listed(folder, tmp_path):

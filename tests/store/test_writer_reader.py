@@ -15,9 +15,10 @@ import pytest
 import snellen
 from snellen.errors import UsageError
 from snellen.store import Run
-from snellen.store.reader import damaged_files, find_runs, read_commits
+from snellen.store.commits import commit_path, damaged_files, read_commits
+from snellen.store.find import find_runs
 from snellen.store.schema import KINDS
-from snellen.store.writer import commit, commit_path
+from snellen.store.writer import commit
 from snellen.zoom import Grid, ViewRule, paper_grid
 
 NINE = paper_grid(224, (256,))

@@ -10,8 +10,8 @@ from PIL import Image
 
 import snellen
 from snellen.errors import ModelError, UsageError
+from snellen.tta.given import as_pictures
 from snellen.tta.merge import merged, parse_merge
-from snellen.tta.module import as_pictures
 from snellen.tta.policy import Policy
 from snellen.tta.views import view_set
 from snellen.zoom import Grid
@@ -54,6 +54,18 @@ def test_is_the_merge_of_the_views(network, images, merge, views):
     assert found.shape == (3, CLASSES)
     _, expected = by_hand(network, images, view_set(views).rules, merge)
     assert (found.exp() - expected).abs().max() < 1e-6
+
+
+def test_images_of_few_views_share_a_pass(network, images):
+    passes = []
+    noted = network.register_forward_pre_hook(lambda _, inputs: passes.append(len(inputs[0])))
+    for views, batch, expected in (("center", 2, [2, 1]), ("5crop", 12, [10, 5]), ("5crop", 4, [4, 1] * 3)):
+        tta = snellen.ZoomTTA(network, views, mean=0.5, std=0.5, batch_size=batch)
+        passes.clear()
+        with torch.no_grad():
+            tta(images)
+        assert passes == expected
+    noted.remove()
 
 
 def test_takes_pil_arrays_and_tensors_alike(network, images):
@@ -172,6 +184,8 @@ def test_calls_that_make_no_sense(network):
         snellen.ZoomTTA(network, Grid("none", ()))
     with pytest.raises(UsageError, match="64 pixels wide"):
         snellen.ZoomTTA(network, Grid("small", view_set("center", 64).rules))
+    with pytest.raises(ModelError, match="size=0"):
+        snellen.ZoomTTA(network, "5crop", size=0)
     with pytest.raises(ModelError, match="class names"):
         snellen.ZoomTTA(network, "5crop", classes=["a", "b"])
     with pytest.raises(ModelError, match="bfloat16"):

@@ -9,16 +9,18 @@ from snellen.engine.answers import masked, softmax
 from snellen.engine.batches import full_batches
 from snellen.engine.worker import Task
 from snellen.labels import ClassMap
-from snellen.store.reader import read_commits
+from snellen.store.commits import read_commits
 from snellen.store.schema import METHODS
 from snellen.store.writer import commit_path
+from snellen.tta.memo import Adapted
+from snellen.tta.memo_options import MemoOptions
 from snellen.tta.merge import merged
 from snellen.tta.methods import parse_methods
 from snellen.tta.policy import Policy
 from snellen.tta.views import view_set
 from snellen.tta.worker import MethodWorker
 from snellen.zoom import Grid
-from snellen.zoom.render import decode, render
+from snellen.zoom.render import UnreadableImage, decode, render
 
 CLASSES = 9
 POLICY = Policy(Grid("some", view_set("paper:centre").rules[9:19]), 1.5, 0.08, 0, 100, 4.0)
@@ -51,17 +53,22 @@ def pictures(tmp_path):
 
 
 def run_worker(dataset, path, names=NAMES, classes=None, batch=4, task=None, classifier=None):
-    import pyarrow.parquet as pq
-
     for folder in ("parts", "commits"):
         (path / folder).mkdir(parents=True)
     classifier = classifier or Counting()
     worker = MethodWorker(path, dataset, parse_methods(names, POLICY), classifier, {}, batch, classes, 7)
     heard = []
     assert worker.run(task or Task(0, 0, 12), heard.append)
+    return *read_tables(path), classifier, heard
+
+
+def read_tables(path):
+    """The rows of the one shard of a run: of methods, of samples."""
+    import pyarrow.parquet as pq
+
     (record,) = read_commits(path).values()
     tables = {kind: pq.read_table(path / "parts" / file["name"]) for kind, file in record["files"].items()}
-    return tables["methods"].to_pylist(), tables["samples"].to_pylist(), classifier, heard
+    return tables["methods"].to_pylist(), tables["samples"].to_pylist()
 
 
 @pytest.mark.parametrize("classes", [None, ClassMap("some", ((0, 3), (4,), (8,)), CLASSES)], ids=["all", "masked"])
@@ -134,6 +141,29 @@ def test_logits_that_are_no_numbers_end_in_an_error(pictures, tmp_path):
         assert len(bad) > 1
         assert {row["image"] for row in rows} == set(range(12)) - set(bad)
         assert any("not all numbers" in samples[k]["error"] for k in bad)
+
+
+def test_memo_passes_by_what_cannot_be_cut(pictures, tmp_path):
+    """An image whose crop would not fit the memory costs its own answer, not its group's."""
+
+    class Adapting:
+        options = MemoOptions(views=3)
+
+        def adapt_many(self, images, keys):
+            if "03.png" in str(keys):
+                raise UnreadableImage("too long for its width")
+            return [Adapted(np.eye(CLASSES, dtype=np.float32)[int(key[-6:-4]) % CLASSES], 2.0, 5.0) for key in keys]
+
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "commits").mkdir()
+    methods = parse_methods(["memo-rrc,k=3"])
+    worker = MethodWorker(tmp_path, pictures, methods, None, {methods[0].name: Adapting()}, 4, None, 1)
+    assert worker.run(Task(0, 0, 12), lambda cost: None)
+    rows, samples = read_tables(tmp_path)
+    assert [row["image"] for row in rows] == [k for k in range(12) if k not in (3, 5)]
+    assert [row["id0"] for row in rows] == [row["image"] % CLASSES for row in rows]
+    assert {row["forwards"] for row in rows} == {4}
+    assert samples[3]["error"] == "too long for its width"
 
 
 def test_a_try_commits_nothing(pictures, tmp_path):

@@ -18,7 +18,7 @@ from torchvision.transforms import InterpolationMode, functional
 
 import snellen.zoom.render
 from snellen.zoom import PAPER_GRID, ViewRule, paper_grid
-from snellen.zoom.render import UnreadableImage, decode, render
+from snellen.zoom.render import UnreadableImage, decode, render, render_plain
 
 EXAMPLES = Path(str(files("snellen.datasets.examples")))
 JPEG_QUALITY = {"quality": 90}
@@ -147,7 +147,7 @@ def test_all_zooms_are_torchvisions(name, tmp_path):
 
 
 @pytest.mark.parametrize(("width", "height"), [(2, 300), (300, 2), (1, 150), (150, 1), (5, 400)])
-def test_panoramas_at_the_scales_that_fit(width, height):
+def test_panoramas_at_the_scales_that_torchvision_can_resize(width, height):
     rules = [rule for rule in PAPER_GRID if rule.scale in (10, 64, 224, 235)]
     assert_same_views(picture("RGB", width, height), rules)
 
@@ -289,17 +289,19 @@ def test_the_pixel_limit_is_on_the_product(monkeypatch):
 def test_a_panorama_over_the_resize_limit():
     # 1024 x 131,072 pixels of 4 bytes are the 512 MB; one more pixel of width is more.
     with pytest.raises(UnreadableImage, match=r"129 x 1 pixels would be resized to 132096 x 1024.*512 MB"):
-        render(Image.new("RGB", (129, 1)), PAPER_GRID.rules)
+        render_plain(Image.new("RGB", (129, 1)), PAPER_GRID.rules)
     with pytest.raises(UnreadableImage, match=r"2 x 300 pixels would be resized to 1024 x 153600.*512 MB"):
-        render(Image.new("RGB", (2, 300)), PAPER_GRID.rules)
+        render_plain(Image.new("RGB", (2, 300)), PAPER_GRID.rules)
 
 
 def test_the_resize_limit_is_inclusive(monkeypatch):
     monkeypatch.setattr(snellen.zoom.render, "MAX_RESIZED_BYTES", 30 * 20 * 4)
     image = Image.new("RGB", (3, 2), (9, 9, 9))
-    assert (render(image, [ViewRule(20, 1, 1, 8), ViewRule(10, 1, 1, 8)]) == 9).all()
+    assert (render_plain(image, [ViewRule(20, 1, 1, 8), ViewRule(10, 1, 1, 8)]) == 9).all()
     with pytest.raises(UnreadableImage, match="31 x 21"):
-        render(image, [ViewRule(10, 1, 1, 8), ViewRule(21, 1, 1, 8)])
+        render_plain(image, [ViewRule(10, 1, 1, 8), ViewRule(21, 1, 1, 8)])
+    with pytest.raises(UnreadableImage, match="31 x 21"):  # a filter that only Pillow knows
+        render(image, [ViewRule(10, 1, 1, 8), ViewRule(21, 1, 1, 8, "nearest")])
 
 
 SEEDS = [

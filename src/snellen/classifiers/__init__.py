@@ -2,6 +2,7 @@
 
 from snellen.classifiers.base import Classifier, ModelCard, OwnTransform
 from snellen.classifiers.expand import expand_models
-from snellen.classifiers.prepare import Prepared, prepare
+from snellen.classifiers.prepare import prepare
+from snellen.classifiers.prepared import Prepared
 
 __all__ = ["Classifier", "ModelCard", "OwnTransform", "Prepared", "expand_models", "prepare"]

@@ -1,4 +1,4 @@
-"""Preparing a model: load it once, describe it in a card, convert it for OpenVINO, find its best batch size.
+"""Preparing a model: load it once, describe it in a card, convert it for other backends.
 
 Run as a child process (`serve`), so that torch is paid for once a model and not by
 every command. The request is JSON on standard input, the answer JSON on standard output.
@@ -8,35 +8,37 @@ import contextlib
 import json
 import os
 import shutil
-import statistics
 import sys
-import time
 import uuid
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from snellen.atomic import explain_os_error
+from snellen.classifiers.agreement import check_agreement
 from snellen.classifiers.base import ModelCard, check_head, same_probe
+from snellen.classifiers.forms import Form
 from snellen.classifiers.spec import parse_spec
-from snellen.classifiers.weights import cache_root
 from snellen.errors import ModelError, SnellenError
+from snellen.places import cache_root
+from snellen.zoom.grid import WINDOW
 
 if TYPE_CHECKING:
     import torch
 
     from snellen.classifiers.loaded import Loaded
+    from snellen.classifiers.network import ViewNetwork
 
-# Small batches keep the activations in a core's cache; 36 is a scale's nine views, four scales at once.
-BATCHES = (2, 4, 9, 36)
-AGREEMENT = 1e-3
 # Logits of each of two noise views that a card keeps.
 PROBED = 8
 
 
 def describe(loaded: "Loaded", source: str, own: bool = False) -> ModelCard:
     """The card of a loaded network; it is shown 224-pixel views if it accepts them, unless `own` asks for its own."""
-    import numpy as np
     import torch
 
     from snellen.classifiers.network import ViewNetwork, probe
@@ -70,87 +72,121 @@ def describe(loaded: "Loaded", source: str, own: bool = False) -> ModelCard:
 def to_openvino(network: "torch.nn.Module", card: ModelCard, target: Path) -> None:
     """Convert to `target` (.xml and .bin), and check the result against eager PyTorch on noise.
 
-    Raises ModelError where the network cannot be traced, or the converted one differs by more than `AGREEMENT`.
+    Raises ModelError where the network cannot be traced, or the converted one differs by more than the tolerance.
     """
-    import numpy as np
     import openvino
     import torch
 
     from snellen.classifiers.backend_openvino import OpenVinoClassifier
+
+    shown, views, expected = _reference(network, card)
+    size = card.view_size
+    with _refusal("OpenVINO cannot convert this network"):
+        converted = openvino.convert_model(shown, example_input=torch.from_numpy(views[:2]))
+        converted.reshape([-1, size, size, 3])
+    openvino.save_model(converted, target, compress_to_fp16=False)
+    check_agreement("OpenVINO", OpenVinoClassifier(target, "fp32", batch=len(views)).logits(views), expected)
+
+
+def to_onnx(network: "torch.nn.Module", card: ModelCard, target: Path) -> None:
+    """Export to `target` (.onnx, the weights beside it), and check the result against eager PyTorch on noise.
+
+    Raises ModelError where the network cannot be exported, or the exported one differs by more than the tolerance.
+    """
+    import torch
+
+    from snellen.classifiers.backend_onnxruntime import BATCH, OUTPUTS, VIEWS, OnnxClassifier
+
+    shown, views, expected = _reference(network, card)
+    outputs = OUTPUTS if shown.embed_dim else OUTPUTS[:1]
+    with _refusal("ONNX cannot express this network"):
+        program = torch.onnx.export(
+            shown,
+            (torch.from_numpy(views),),
+            dynamo=True,
+            verbose=False,
+            input_names=[VIEWS],
+            output_names=list(outputs),
+            dynamic_shapes=({0: torch.export.Dim(BATCH)},),
+        )
+        assert program is not None
+        program.save(str(target), external_data=True)
+    with _refusal("ONNX Runtime cannot run this network"):
+        logits = OnnxClassifier(target, batch=len(views)).logits(views)
+    check_agreement("ONNX Runtime", logits, expected)
+
+
+def _reference(network: "torch.nn.Module", card: ModelCard) -> "tuple[ViewNetwork, NDArray[np.uint8], Any]":
+    """The network as it is converted, three views of noise, and its logits of these in eager PyTorch."""
+    import torch
+
     from snellen.classifiers.network import ViewNetwork
 
     shown = ViewNetwork(network, card.mean, card.std, len(card.keys)).eval()
-    size = card.view_size
-    views = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), np.uint8)
-    with warnings.catch_warnings(), torch.inference_mode():
+    views = np.random.default_rng(0).integers(0, 256, (3, card.view_size, card.view_size, 3), np.uint8)
+    with torch.inference_mode():
+        return shown, views, shown.logits(torch.from_numpy(views)).numpy()
+
+
+@contextlib.contextmanager
+def _refusal(what: str) -> Iterator[None]:
+    """Turn what a converter raises, which is of many kinds, into a ModelError; what it warns of is its own affair."""
+    import torch
+
+    with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         try:
-            converted = openvino.convert_model(shown, example_input=torch.from_numpy(views[:2]))
-            converted.reshape([-1, size, size, 3])
-        except Exception as error:  # the tracer and the converter raise many kinds
-            reason = (str(error).splitlines() or [""])[0]
-            raise ModelError(f"OpenVINO cannot convert this network ({reason}); use --backend torch") from error
-        expected = shown(torch.from_numpy(views))[0].numpy()
-    openvino.save_model(converted, target, compress_to_fp16=False)
-    got = OpenVinoClassifier(target, "fp32", batch=len(views)).logits(views)
-    apart = float(np.abs(got - expected).max() / (1 + np.abs(expected).max()))
-    if not apart <= AGREEMENT:
-        raise ModelError(f"OpenVINO's logits differ from PyTorch's by {apart:.1e} of their size; use --backend torch")
+            yield
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ModelError(f"{what} ({reason}); use --backend torch") from error
 
 
-def tune(model: Path, precision: str, seconds: float = 0.3, rounds: int = 3) -> dict[str, float]:
-    """The batch size with the highest rate on one core, and that rate in views a second; candidates take turns."""
-    import numpy as np
-
-    from snellen.classifiers.backend_openvino import OpenVinoClassifier
-
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    classifiers = {batch: OpenVinoClassifier(model, precision, batch) for batch in BATCHES}
-    size = _view_size(model)
-    views = np.random.default_rng(0).integers(0, 256, (max(BATCHES), size, size, 3), np.uint8)
-    rates: dict[int, list[float]] = {batch: [] for batch in BATCHES}
-    for _ in range(rounds):
-        for batch, classifier in classifiers.items():
-            classifier.logits(views[:batch])
-            done, start = 0, time.perf_counter()
-            while (passed := time.perf_counter() - start) < seconds or not done:
-                classifier.logits(views[:batch])
-                done += batch
-            rates[batch].append(done / passed)
-    best = max(BATCHES, key=lambda batch: statistics.median(rates[batch]))
-    return {"batch_size": best, "views_per_s": statistics.median(rates[best])}
-
-
-def _view_size(model: Path) -> int:
-    return int(json.loads((model.parent / "card.json").read_text())["view_size"])
-
-
-def build_entry(loaded: "Loaded", card: ModelCard, entry: Path, convert: bool) -> None:
-    """Write the cache entry of a model, whole or not at all; one that is there is kept if the model still acts so."""
+def build_entry(card: ModelCard, entry: Path) -> None:
+    """Write the cache entry of a model; one that is there is kept if the model still acts so."""
     with contextlib.suppress(FileNotFoundError):
         if same_probe(ModelCard.from_json(json.loads((entry / "card.json").read_text())).probe, card.probe):
             return
         shutil.rmtree(entry)  # the code changed where no hash could see it
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    temporary = entry.with_name(f".{entry.name}.{uuid.uuid4().hex[:8]}")
+    with _whole(entry) as folder:
+        (folder / "card.json").write_text(json.dumps(card.to_json()))
+
+
+def add_form(network: "torch.nn.Module", card: ModelCard, entry: Path, form: Form) -> None:
+    """Write a converted form of a model into its entry, unless it is there."""
+    if (entry / form.name).is_dir():
+        return
+    if form.calibration:
+        from snellen.classifiers.quantise import to_int8
+
+        exact = Form(form.backend)
+        add_form(network, card, entry, exact)
+        with _whole(entry / form.name) as folder:
+            to_int8(entry / exact.name / exact.file, card, form.calibration, folder / form.file)
+        return
+    with _whole(entry / form.name) as folder:
+        {"openvino": to_openvino, "onnxruntime": to_onnx}[form.backend](network, card, folder / form.file)
+
+
+@contextlib.contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """A folder to write into that becomes `target`, whole or not at all; another process may be first."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     temporary.mkdir()
     try:
-        (temporary / "card.json").write_text(json.dumps(card.to_json()))
-        if convert:
-            to_openvino(loaded.module, card, temporary / "model.xml")
+        yield temporary
         try:
-            temporary.rename(entry)
+            temporary.rename(target)
         except OSError:
-            if not (entry / "card.json").exists():  # not another process that was first
+            if not target.is_dir():
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    if "tune" in request:
-        return tune(Path(request["tune"]), request["precision"])
-    from snellen.classifiers.prepare import entry_path, remember_file
+    from snellen.classifiers.entries import entry_of, remember_file
     from snellen.classifiers.sources import load
 
     if "list" in request:
@@ -162,8 +198,12 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     loaded = load(spec)
     if loaded.weights_file and spec.path is None:
         remember_file(spec, loaded.weights_file)
-    entry = entry_path(spec, loaded.weights, request["own"], request["convert"])
-    build_entry(loaded, describe(loaded, spec.source, request["own"]), entry, request["convert"])
+    own = request["own"] and loaded.own.size != WINDOW
+    entry = entry_of(spec, loaded.weights, own)
+    card = describe(loaded, spec.source, own)
+    build_entry(card, entry)
+    if request["form"]:
+        add_form(loaded.module, card, entry, Form(**request["form"]))
     return {"entry": str(entry)}
 
 

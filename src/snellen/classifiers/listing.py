@@ -10,8 +10,8 @@ from pathlib import Path
 from snellen.atomic import write_atomic
 from snellen.classifiers.embedded import EMBEDDED, embedded_file
 from snellen.classifiers.sources import library_versions
-from snellen.classifiers.weights import cache_root
 from snellen.errors import ModelError
+from snellen.places import cache_root
 
 # Files that hold the weights of a repository on the Hub, in the order in which they are looked for.
 HUB_FILES = ("model.safetensors", "pytorch_model.bin", "open_clip_model.safetensors", "open_clip_pytorch_model.bin")
@@ -57,7 +57,7 @@ def _torch_home() -> Path:
 
 def model_rows() -> list[ModelRow]:
     """Every model with published weights, by library; from a child process the first time, then from the cache."""
-    from snellen.classifiers.prepare import ask_child
+    from snellen.classifiers.entries import ask_child
 
     versions = [library_versions(kind) for kind in ("timm", "torchvision", "open_clip")]
     memory = cache_root() / f"models-{hashlib.sha256(json.dumps(versions).encode()).hexdigest()[:16]}.json"

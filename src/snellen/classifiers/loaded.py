@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 # Options that Snellen reads itself; all others go to the library that makes the network.
-OURS = ("mean", "std", "normalize", "size", "classes")
+OURS = ("mean", "std", "normalize", "size", "classes", "calibration")
 
 
 @dataclass(frozen=True)

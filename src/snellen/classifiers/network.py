@@ -23,14 +23,19 @@ class ViewNetwork(nn.Module):
         self.embed_dim = heads[-1].in_features if heads else 0
         self._heads = heads[-1:]  # in a list, so that it is not registered a second time as a part of this module
 
+    def logits(self, views: torch.Tensor) -> torch.Tensor:
+        """Logits `[n, classes]` alone, without the hooks that a compiler cannot follow."""
+        pixels = views.permute(0, 3, 1, 2).float() / 255  # channels-last in memory, as the views are
+        logits: torch.Tensor = self.network((pixels - self.mean) / self.std)
+        return logits
+
     def forward(self, views: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Logits `[n, classes]`, and the embedding `[n, embed_dim]` where there is one."""
-        pixels = views.permute(0, 3, 1, 2).float() / 255
         seen: list[torch.Tensor] = []
         # The network may be the user's own object: it carries the hook only while it runs.
         hooks = [h.register_forward_pre_hook(lambda _, given: seen.append(given[0])) for h in self._heads]
         try:
-            logits = self.network((pixels - self.mean) / self.std)
+            logits = self.logits(views)
         finally:
             for hook in hooks:
                 hook.remove()

@@ -1,97 +1,44 @@
 """From a spec to a model that workers can run: cached, and without importing torch when the cache has it."""
 
-import hashlib
-import json
-import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snellen.atomic import write_atomic
-from snellen.classifiers.base import Classifier, ModelCard
-from snellen.classifiers.prompts import FILE_OPTIONS, option_key
+from snellen.classifiers.backends import CONVERTED, check_running, lacking
+from snellen.classifiers.entries import OF_A_FORM, find_entry, make_entry, module_entry_path, read_card
+from snellen.classifiers.forms import Form, form_of, note_of
+from snellen.classifiers.host import best_name, recall, remember, speed_name
+from snellen.classifiers.prepared import Prepared
+from snellen.classifiers.prompts import FILE_OPTIONS
 from snellen.classifiers.spec import ModelSpec, parse_spec
-from snellen.classifiers.weights import cache_root, stored_sha256
-from snellen.errors import EngineError, ModelError
-from snellen.labels import ClassMap
+from snellen.errors import ModelError
+from snellen.places import cache_root
 
 if TYPE_CHECKING:
     import torch
 
-BACKENDS = ("openvino", "torch")
-PRECISIONS = ("fp32", "bf16", "fp16")
-# Counts up when what a cached entry holds, or how it is made, changes.
-ENTRY_FORMAT = 3
 # Batch size and views a second of one worker where nothing was measured; they only size batches and shards.
 UNTUNED = {"cpu": (36, 30.0), "cuda": (324, 3000.0)}
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A model ready to run. `network` is set for one given as an object and run by PyTorch in this process."""
+class _Source:
+    """A model that is asked for, not yet ready.
+
+    options: those of its spec that a run's fingerprint holds.
+    calibration: the data set that int8 is to be calibrated on, None for the usual one.
+    find: its cache entry if that is known; make: its entry, with a form added to it.
+    network: the object, where it is one.
+    """
 
     text: str
-    card: ModelCard
-    backend: str
-    device: str
-    precision: str
-    batch_size: int
-    views_per_s: float
     options: dict[str, Any]
-    entry: Path | None = None
+    calibration: str | None
+    find: Callable[[], Path | None]
+    make: Callable[[Form | None], Path]
     network: "torch.nn.Module | None" = None
-
-    def with_batch(self, batch_size: int) -> "Prepared":
-        """The same model in batches of `batch_size` views."""
-        return replace(self, batch_size=batch_size)
-
-    @property
-    def generative(self) -> bool:
-        """Whether it answers in words, and gives no logits."""
-        return False
-
-    def within(self, classes: ClassMap | None) -> "Prepared":
-        """The model as it is used on a data set of these classes: logits are masked later, so it is the same."""
-        return self
-
-    def classifier(self) -> Classifier:
-        """Load the model here, in this process."""
-        if self.backend == "openvino":
-            from snellen.classifiers.backend_openvino import OpenVinoClassifier
-
-            assert self.entry is not None
-            text = "" if self.text.startswith("module/") else self.text
-            return OpenVinoClassifier(self.entry / "model.xml", self.precision, self.batch_size, text=text)
-        from snellen.classifiers.backend_torch import TorchClassifier
-
-        network = self.network
-        if network is None:
-            from snellen.classifiers.sources import load
-
-            network = load(parse_spec(self.text)).module
-        return TorchClassifier(network, self.card, self.device, self.precision)
-
-    def to_json(self) -> dict[str, Any]:
-        """What a worker process needs to load the same model."""
-        return {
-            "text": self.text,
-            "card": self.card.to_json(),
-            "backend": self.backend,
-            "device": self.device,
-            "precision": self.precision,
-            "batch_size": self.batch_size,
-            "views_per_s": self.views_per_s,
-            "options": {key: str(value) for key, value in self.options.items()},
-            "entry": str(self.entry) if self.entry else None,
-        }
-
-    @staticmethod
-    def from_json(record: dict[str, Any]) -> "Prepared":
-        """The model that `to_json` described."""
-        entry = Path(record["entry"]) if record["entry"] else None
-        return Prepared(**(record | {"card": ModelCard.from_json(record["card"]), "entry": entry}))
 
 
 def prepare(
@@ -106,58 +53,49 @@ def prepare(
     classes: Sequence[str] | None = None,
     name: str | None = None,
     own: bool = False,
+    measure: bool = True,
 ) -> Prepared:
     """Make `model` ready for the study's views: a spec, or a torch module with its mean, std and class names.
 
     own: ready for views of the model's own evaluation transform instead, at its own size.
+    measure: find the best batch size for a backend that has none yet.
+
     Raises ModelError for anything that cannot be found, loaded, converted or run.
     """
+    again = partial(
+        prepare,
+        model,
+        precision=precision,
+        device=device,
+        batch_size=batch_size,
+        mean=mean,
+        std=std,
+        classes=classes,
+        name=name,
+        own=own,
+        measure=measure,
+    )
+    chosen, place = check_running(precision, backend, device)
     try:
-        return _prepare(model, precision, backend, device, batch_size, mean, std, classes, name, own)
+        if isinstance(model, str):
+            if mean is not None or std is not None or classes is not None:
+                raise ModelError(
+                    "mean, std and classes go with a module; with a spec, write ,mean=…,std=…,classes=FILE"
+                )
+            spec = parse_spec(model)
+            if spec.kind == "vlm":
+                return _generative(spec, own)
+            source = _source_of_spec(spec, own)
+        else:
+            source = _source_of_module(model, mean, std, classes, name, own)
+        prepared = _on_backend(source, precision, chosen, place, auto=backend == "auto")
+        prepared = _with_speed(prepared, batch_size, measure)
+        return replace(prepared, again=again) if backend == "auto" else prepared
     except OSError as error:
         raise ModelError(
             f"the model cache {str(cache_root())!r} cannot be used: {error.strerror or error}; "
             "set SNELLEN_CACHE to a folder that can be written"
         ) from error
-
-
-def _prepare(
-    model: "str | torch.nn.Module",
-    precision: str,
-    backend: str,
-    device: str,
-    batch_size: int | None,
-    mean: Sequence[float] | float | None,
-    std: Sequence[float] | float | None,
-    classes: Sequence[str] | None,
-    name: str | None,
-    own: bool,
-) -> Prepared:
-    if precision not in PRECISIONS:
-        raise ModelError(f"unknown precision {precision!r}; expected {', '.join(PRECISIONS)}")
-    backend, device = _choose(backend, device)
-    convert = backend == "openvino"
-    if isinstance(model, str):
-        if mean is not None or std is not None or classes is not None:
-            raise ModelError("mean, std and classes go with a module; with a spec, write ,mean=…,std=…,classes=FILE")
-        spec = parse_spec(model)
-        if spec.kind == "vlm":
-            return _generative(spec, own)
-        text, network = spec.text, None
-        hashed = FILE_OPTIONS.get(spec.kind, ("classes",))  # the class space and the card's inputs say what is in them
-        options = {key: value for key, value in spec.options.items() if key not in hashed}
-        entry = _entry(spec, convert, own)
-    else:
-        text, options = f"module/{name or type(model).__name__}", {}
-        network = None if convert else model
-        entry = _entry_of_module(model, text, mean, std, classes, convert, own)
-    card = ModelCard.from_json(json.loads((entry / "card.json").read_text()))
-    if convert:
-        tuned = _tuned(entry / "model.xml", precision)
-    else:
-        tuned = dict(zip(("batch_size", "views_per_s"), UNTUNED[device.split(":")[0]], strict=True))
-    batch = batch_size or int(tuned["batch_size"])
-    return Prepared(text, card, backend, device, precision, batch, tuned["views_per_s"], options, entry, network)
 
 
 def _generative(spec: ModelSpec, own: bool) -> Prepared:
@@ -170,109 +108,90 @@ def _generative(spec: ModelSpec, own: bool) -> Prepared:
     return prepare_vlm(spec)
 
 
-def _choose(backend: str, device: str) -> tuple[str, str]:
-    """Resolve `auto`: a GPU runs PyTorch, a CPU OpenVINO. Looks for the driver only; torch is not imported."""
-    if device == "auto":
-        has_gpu = backend != "openvino" and Path("/dev/nvidiactl").exists()
-        device = "cuda" if has_gpu else "cpu"
-    if device.split(":")[0] not in UNTUNED:
-        raise ModelError(f"unknown device {device!r}; expected auto, cpu, cuda or cuda:N")
-    if backend == "auto":
-        backend = "openvino" if device == "cpu" else "torch"
-    if backend not in BACKENDS:
-        raise ModelError(f"unknown backend {backend!r}; expected auto, {' or '.join(BACKENDS)}")
-    if backend == "openvino" and device != "cpu":
-        raise ModelError("the openvino backend runs on the CPU; use --backend torch on a GPU")
-    return backend, device
+def _source_of_spec(spec: ModelSpec, own: bool) -> _Source:
+    # The class space and the card's inputs say what is in files; a form says what it was calibrated on.
+    elsewhere = (*FILE_OPTIONS.get(spec.kind, ("classes",)), *OF_A_FORM)
+    options = {key: value for key, value in spec.options.items() if key not in elsewhere}
+    calibration = spec.options.get("calibration")
+    data = None if calibration is None else str(calibration)
+    return _Source(spec.text, options, data, partial(find_entry, spec, own), partial(make_entry, spec, own))
 
 
-def entry_path(spec: ModelSpec, weights: str, own: bool, convert: bool) -> Path:
-    """The cache entry of a model: named by everything that decides what is in it."""
-    from snellen.classifiers.sources import library_versions
-
-    options = {option: option_key(spec.kind, option, value) for option, value in spec.options.items()}
-    key = [ENTRY_FORMAT, spec.source, sorted(options.items()), weights, own, convert, library_versions(spec.kind)]
-    return cache_root() / "models" / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
-
-
-def _entry(spec: ModelSpec, convert: bool, own: bool) -> Path:
-    file = _weights_file(spec)
-    if file is not None:
-        entry = entry_path(spec, stored_sha256(file), own, convert)
-        if (entry / "card.json").exists():
-            return entry
-    request = {"spec": spec.text, "own": own, "convert": convert}
-    return Path(ask_child(request, f"preparing {spec.text}")["entry"])
-
-
-def _weights_file(spec: ModelSpec) -> Path | None:
-    """The weights file (a folder in the Hub's layout), where it is known without loading the model."""
-    if spec.kind == "file":
-        return None  # only running the function says what it loads
-    if spec.path:
-        return spec.path
-    if spec.kind == "embedded":
-        from snellen.classifiers.embedded import embedded_file
-
-        return embedded_file(spec.name)
-    try:
-        path = Path(json.loads(_memory(spec).read_text())["path"])
-    except (OSError, ValueError, KeyError):
-        return None
-    return path if path.exists() else None
-
-
-def remember_file(spec: ModelSpec, file: Path) -> None:
-    """Note which downloaded file holds a model's weights, so that the next command finds it without the library."""
-    memory = _memory(spec)
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(memory, json.dumps({"path": str(file)}).encode())
-
-
-def _memory(spec: ModelSpec) -> Path:
-    from snellen.classifiers.sources import library_versions
-
-    key = json.dumps([spec.source, spec.options.get("revision"), library_versions(spec.kind)])
-    return cache_root() / "sources" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
-
-
-def _entry_of_module(
+def _source_of_module(
     module: "torch.nn.Module",
-    text: str,
     mean: Sequence[float] | float | None,
     std: Sequence[float] | float | None,
     classes: Sequence[str] | None,
-    convert: bool,
+    name: str | None,
     own: bool,
-) -> Path:
-    from snellen.classifiers.convert import build_entry, describe
+) -> _Source:
+    from snellen.classifiers.convert import add_form, build_entry, describe
     from snellen.classifiers.loaded import loaded_module
 
+    text = f"module/{name or type(module).__name__}"
     loaded = loaded_module(module, mean, std, classes)
     card = describe(loaded, text, own)
-    key = hashlib.sha256(json.dumps([ENTRY_FORMAT, card.to_json(), convert]).encode()).hexdigest()[:24]
-    entry = cache_root() / "modules" / key
-    build_entry(loaded, card, entry, convert)
-    return entry
+    entry = module_entry_path(card)
+    build_entry(card, entry)
+
+    def make(form: Form | None) -> Path:
+        if form:
+            add_form(loaded.module, card, entry, form)
+        return entry
+
+    return _Source(text, {}, None, lambda: entry, make, module)
 
 
-def _tuned(model: Path, precision: str) -> dict[str, Any]:
-    memory = model.parent / f"tuned-{precision}.json"
-    try:
-        return dict(json.loads(memory.read_text()))
-    except (OSError, ValueError):
-        tuned = ask_child({"tune": str(model), "precision": precision}, "measuring the batch size")
-        write_atomic(memory, json.dumps(tuned).encode())
-        return tuned
+def _on_backend(source: _Source, precision: str, backend: str, device: str, auto: bool) -> Prepared:
+    """The model on a backend, in the form that it runs; `auto` prefers the one that was found the best here."""
+    entry = source.find() or source.make(form_of(backend, precision, source.calibration))
+    best = _best(entry, precision, device) if auto else None
+    backend = best["backend"] if best else backend
+    form = form_of(backend, precision, source.calibration)
+    if form and not (entry / form.name).is_dir():
+        entry = source.make(form)
+    card = read_card(entry)
+    if card is None:
+        raise ModelError(f"the cache entry {str(entry)!r} was removed; run the same command again")
+    return Prepared(
+        text=source.text,
+        card=replace(card, notes=(*card.notes, *(note_of(entry / form.name) if form else ()), *_why(best))),
+        backend=backend,
+        device=device,
+        precision=precision,
+        batch_size=0,
+        views_per_s=0.0,
+        options=source.options | ({"calibration": form.inputs} if form and form.calibration else {}),
+        entry=entry,
+        model=entry / form.name / form.file if form else None,
+        network=None if backend in CONVERTED else source.network,
+    )
 
 
-def ask_child(request: dict[str, Any], what: str) -> dict[str, Any]:
-    """Ask the child process that may import torch; its errors are raised here."""
-    command = [sys.executable, "-P", "-c", "from snellen.classifiers.convert import serve; serve()"]
-    done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=False)
-    if done.returncode or not done.stdout.strip():
-        raise EngineError(f"{what} failed (exit {done.returncode}):\n{done.stderr.strip()[-2000:]}")
-    answer: dict[str, Any] = json.loads(done.stdout)
-    if "error" in answer:
-        raise ModelError(answer["error"])
-    return answer
+def _best(entry: Path, precision: str, device: str) -> dict[str, Any] | None:
+    """What `snellen bench` found the best here, if that can still be run."""
+    best = recall(entry, best_name(precision, device))
+    return None if best is None or lacking(best["backend"], precision, device.split(":")[0]) else best
+
+
+def _why(best: dict[str, Any] | None) -> tuple[str, ...]:
+    """Why `auto` means this backend, where it was measured."""
+    if best is None:
+        return ()
+    rates = ", ".join(f"{name} {rate:,.0f}" for name, rate in best["views_per_s"].items())
+    return (f"backend {best['backend']}: the fastest here by `snellen bench` on {best['date']} ({rates} views/s)",)
+
+
+def _with_speed(prepared: Prepared, batch_size: int | None, measure: bool) -> Prepared:
+    """The model with its best batch size, unless one is given, and its rate: as measured here, or a guess."""
+    assert prepared.entry is not None
+    name = speed_name(prepared.precision, prepared.device, prepared.runs)
+    speed = recall(prepared.entry, name)
+    if speed is None and prepared.model and measure:
+        from snellen.classifiers.measure import tuned
+
+        speed = tuned(prepared)
+        remember(prepared.entry, name, speed)
+    if speed is None:
+        speed = dict(zip(("batch_size", "views_per_s"), UNTUNED[prepared.device.split(":")[0]], strict=True))
+    return replace(prepared, batch_size=batch_size or int(speed["batch_size"]), views_per_s=speed["views_per_s"])

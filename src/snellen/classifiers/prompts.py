@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from snellen.atomic import write_atomic
 from snellen.classifiers.loaded import lines_of
-from snellen.classifiers.weights import cache_root, file_sha256
+from snellen.classifiers.weights import file_sha256
 from snellen.errors import ModelError
 from snellen.labels import IMAGENET_1K, ClassSpace
+from snellen.places import cache_root
 
 if TYPE_CHECKING:
     import torch

@@ -4,28 +4,20 @@ import contextlib
 import hashlib
 import inspect
 import json
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platformdirs import user_cache_path
-
 from snellen.atomic import write_atomic
 from snellen.errors import ModelError
+from snellen.places import cache_root
 
 if TYPE_CHECKING:
     import torch
 
 # Keys under which training scripts keep the weights in a larger checkpoint.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "state_dict_ema", "model_ema")
-
-
-def cache_root() -> Path:
-    """Where converted models and hashes are kept: `$SNELLEN_CACHE`, or the user's cache folder."""
-    chosen = os.environ.get("SNELLEN_CACHE")
-    return Path(chosen) if chosen else user_cache_path("snellen")
 
 
 def file_sha256(path: Path) -> str:

@@ -3,11 +3,13 @@
 import importlib.metadata
 import io
 import os
+import signal
 import sys
 from typing import Annotated
 
 import typer
 
+from snellen.cli.bench import bench
 from snellen.cli.compare import compare
 from snellen.cli.evaluate import evaluate
 from snellen.cli.fit import fit
@@ -52,7 +54,13 @@ app.command()(compare)
 app.command()(show)
 app.command()(tta)
 app.command()(fit)
+app.command()(bench)
 app.command()(ls)
+
+
+def _interrupt(*_: object) -> None:
+    """What a SIGTERM does: the same as Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 def main() -> None:
@@ -60,6 +68,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file name need not be text
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except SnellenError as error:

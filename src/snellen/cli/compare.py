@@ -7,11 +7,13 @@ import typer
 
 from snellen.cli.options import AsJson, check_labels, print_json, wide_console
 from snellen.errors import UsageError
+from snellen.places import place
 
 
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN_A RUN_B", help="Run directories, or folders above exactly one run.")
+        list[Path],
+        typer.Argument(parser=place, metavar="RUN_A RUN_B", help="Run directories, or folders above exactly one run."),
     ],
     labels: Annotated[str | None, typer.Option(help="Score by this label source, or CSV (image_id, labels).")] = None,
     resamples: Annotated[int, typer.Option(min=1, help="Resamples of the bootstraps.")] = 2000,

@@ -2,59 +2,51 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from snellen.cli.options import (
     UNREADABLE,
     AsJson,
-    Backend,
-    BatchSize,
     ClassNames,
-    Device,
     Expect,
     Labels,
-    Limit,
     Models,
     Normalize,
     Out,
-    Precision,
-    Quiet,
     Root,
     Templates,
-    Workers,
     check_labels,
     chosen_models,
     finish,
     read_expectation,
-    whole,
+    running_options,
     wide_console,
+    with_options,
 )
 
+if TYPE_CHECKING:
+    from snellen.engine.running import Running
 
+
+@with_options(running=running_options)
 def evaluate(
     data: Annotated[list[str], typer.Argument(help="Data sets: names of `ls datasets`, folders, hub/…, parquet/….")],
     model: Models = None,
     out: Out = Path("snellen-out"),
     root: Root = None,
-    limit: Limit = None,
     labels: Labels = None,
-    precision: Precision = "fp32",
-    backend: Backend = "auto",
-    device: Device = "auto",
-    batch_size: BatchSize = "auto",
-    workers: Workers = "auto",
     classnames: ClassNames = None,
     templates: Templates = None,
     normalize: Normalize = None,
     expect: Expect = None,
-    quiet: Quiet = False,
     as_json: AsJson = False,
+    *,
+    running: "Running",
 ) -> None:
     """Score each model, with its own transform, on each data set: top-1 and top-5 with intervals."""
     import snellen
-    from snellen.engine.progress import reporter
     from snellen.report.results import print_results
 
     sources = check_labels(labels.split(",") if labels is not None else [])
@@ -65,13 +57,7 @@ def evaluate(
         root=root,
         labels=sources,
         out=out,
-        limit=limit,
-        precision=precision,
-        backend=backend,
-        device=device,
-        batch_size=whole("--batch-size", batch_size),
-        workers=whole("--workers", workers),
-        report=reporter(quiet or as_json),
+        **running,
     )
     if not as_json:
         print_results(evaluation.results, wide_console())

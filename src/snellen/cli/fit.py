@@ -6,21 +6,27 @@ from typing import Annotated
 import typer
 
 from snellen.cli.options import AsJson, print_json
+from snellen.places import place
 
 
 def fit(
-    runs: Annotated[list[Path], typer.Argument(help="Studies made with --keep-probs, or folders above them.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(parser=place, metavar="RUNS", help="Studies made with --keep-probs, or folders above them."),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The policy's file; one that is there is replaced.")],
     views: Annotated[
         str | None, typer.Option(help="Choose among these: paper:centre, top36@RUN, …; default all.")
     ] = None,
     count: Annotated[int, typer.Option(min=2, help="How many views are learned.")] = 36,
     error: Annotated[float, typer.Option(help="The chance that the answer differs from that of all views.")] = 0.08,
-    seed: Annotated[int, typer.Option(help="Of the halves that the order and the rule are learned from.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Draws the images that the order is learned from; the rule is set on the others.")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Learn from runs in which order to look at views, and when an image's answer is settled."""
-    from snellen.store.reader import find_runs
+    from snellen.store.find import find_runs
     from snellen.tta.fit import fit as fit_policy
     from snellen.tta.views import view_set
     from snellen.zoom.grid import Grid

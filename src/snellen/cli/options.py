@@ -1,18 +1,23 @@
 """What commands share: their options, and how they read and print."""
 
+import functools
+import inspect
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from snellen.errors import UsageError
+from snellen.places import place
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from snellen.analysis.expected import Expected, Measured
+    from snellen.engine.running import ModelOptions, Running
 
 DEFAULT_MODEL = "embedded/efficientnet_lite0"
 UNREADABLE = 4
@@ -23,21 +28,99 @@ Models = Annotated[
         "--model", "-m", help="A spec, a wildcard, or a .txt of specs; may be given again.", show_default=DEFAULT_MODEL
     ),
 ]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Where runs are kept; a run found there is resumed.")]
-Root = Annotated[Path | None, typer.Option(help="The folder that holds a named data set in its released layout.")]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        parser=place,
+        metavar="PATH",
+        help="Where runs are kept, a folder or a URL; one found is resumed.",
+    ),
+]
+Root = Annotated[
+    Path | None,
+    typer.Option(parser=place, metavar="PATH", help="The folder or URL of a named data set in its released layout."),
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N images; more extends the run.")]
 Labels = Annotated[str | None, typer.Option(help="Label sources (imagenet, real, …), joined by commas, or a CSV.")]
-Precision = Annotated[str, typer.Option(help="fp32, bf16 or fp16.")]
-Backend = Annotated[str, typer.Option(help="auto, openvino or torch.")]
+Precision = Annotated[str, typer.Option(help="fp32, bf16, fp16 or int8.")]
+Backend = Annotated[str, typer.Option(help="auto, openvino, onnxruntime, torch or torch-compile.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 BatchSize = Annotated[str, typer.Option(help="Views a batch, or auto: the fastest here.")]
 Workers = Annotated[str, typer.Option(help="Worker processes, or auto: one a core or GPU.")]
+Engine = Annotated[str, typer.Option(help="local: processes on this machine; ray: actors on a Ray cluster.")]
+RayAddress = Annotated[str | None, typer.Option(help="The Ray cluster, auto or HOST:PORT; else one started here.")]
 ClassNames = Annotated[str | None, typer.Option(help="OpenCLIP models: openai, wordnet or a file, one a line.")]
 Templates = Annotated[str | None, typer.Option(help="OpenCLIP models: openai80, simple7, single or a file.")]
 Normalize = Annotated[str | None, typer.Option(help="OpenCLIP models: own or imagenet (as the published runs).")]
 Expect = Annotated[Path | None, typer.Option(help="Numbers to compare with: a file as in configs/.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
+
+
+def with_options(**shared: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of a function, and what it returns as the parameter of that name.
+
+    An option that the command names too is one option; both are given it.
+    """
+    (name, function), *_ = shared.items()
+    takes = inspect.signature(function).parameters
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = {key: option for key, option in inspect.signature(command).parameters.items() if key != name}
+        options = [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in {**own, **takes}.values()]
+
+        @functools.wraps(command)
+        def called(**given: Any) -> None:
+            command(**{key: given[key] for key in own}, **{name: function(**{key: given[key] for key in takes})})
+
+        called.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+        called.__annotations__ = {option.name: option.annotation for option in options}
+        return called
+
+    return decorate
+
+
+def model_options(
+    precision: Precision = "fp32",
+    backend: Backend = "auto",
+    device: Device = "auto",
+    batch_size: BatchSize = "auto",
+    quiet: Quiet = False,
+) -> "ModelOptions":
+    """What the options of every command that runs a model say, as the package's functions take them."""
+    from snellen.engine.progress import reporter
+
+    return {
+        "precision": precision,
+        "backend": backend,
+        "device": device,
+        "batch_size": whole("--batch-size", batch_size),
+        "report": reporter(quiet),
+    }
+
+
+def running_options(
+    limit: Limit = None,
+    precision: Precision = "fp32",
+    backend: Backend = "auto",
+    device: Device = "auto",
+    batch_size: BatchSize = "auto",
+    workers: Workers = "auto",
+    engine: Engine = "local",
+    ray_address: RayAddress = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> "Running":
+    """The same for a command that shows a model a data set."""
+    return {
+        **model_options(precision, backend, device, batch_size, quiet or as_json),
+        "limit": limit,
+        "workers": whole("--workers", workers),
+        "engine": engine,
+        "ray_address": ray_address,
+    }
 
 
 def chosen_models(

@@ -7,18 +7,22 @@ import typer
 
 from snellen.cli.options import Expect, Labels, Quiet, check_labels, read_expectation, wide_console
 from snellen.errors import UsageError
+from snellen.places import is_remote, place
 
 # Of the files of an earlier report, so many are named.
 NAMED = 3
 
 
 def report(
-    out: Annotated[Path, typer.Argument(help="The OUT of a study, or one run below it.")],
+    out: Annotated[Path, typer.Argument(parser=place, metavar="OUT", help="The OUT of a study, or one run below it.")],
     formats: Annotated[
         str | None,
         typer.Option("--format", "-f", help="Some of html,md,csv,tex,png,svg,pdf; all if left out."),
     ] = None,
-    to: Annotated[Path | None, typer.Option("--to", help="Where to write; OUT/report if left out.")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", parser=place, metavar="PATH", help="Where to write; OUT/report, for a URL ./OUT-report."),
+    ] = None,
     labels: Labels = None,
     exact_cover: Annotated[
         float | None,
@@ -35,8 +39,10 @@ def report(
     from snellen.analysis.survey import survey
     from snellen.report.write import chosen_kinds, make_tables, write_report
     from snellen.report.writers import print_tables
-    from snellen.store.reader import find_runs
+    from snellen.store.find import find_runs
 
+    if to is not None and is_remote(to):
+        raise UsageError(f"--to {to}: a report is written to a folder of this machine; copy it from there")
     kinds, expected = chosen_kinds(formats), read_expectation(expect)
     sources = check_labels(labels.split(",")) if labels is not None else [None]
     runs = find_runs(out)
@@ -47,7 +53,7 @@ def report(
         )
     found = survey(runs, sources, exact_cover=exact_cover, resamples=resamples)
     tables = make_tables(found, runs, errata=errata, expected=expected)
-    folder = to or out / "report"
+    folder = to or (Path(f"{out.name or 'snellen'}-report") if is_remote(out) else out / "report")
     if not quiet:
         print_tables(tables, found.notes, wide_console())
     stale = write_report(found, runs, folder, kinds, tables)

@@ -5,15 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from snellen.cli.options import DEFAULT_MODEL, Backend, BatchSize, Device, Precision, Quiet, whole
+from snellen.cli.options import DEFAULT_MODEL, model_options, with_options
 from snellen.errors import UsageError
 
 if TYPE_CHECKING:
+    from snellen.engine.running import ModelOptions
     from snellen.zoom import Zoom
 
 ZOOMS = "all, a group (in, 224, out), a scale (256), a zoom (256/1/1), or several joined by commas"
 
 
+@with_options(running=model_options)
 def show(
     image: Annotated[str, typer.Argument(help="An image file, or DATA:ID, for example examples:koala.jpg.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="FILE.png: a sheet; FILE.gif or FILE.mp4: an animation.")],
@@ -30,15 +32,11 @@ def show(
     fps: Annotated[
         float | None, typer.Option(help="Frames a second of an animation.", show_default="GIF 10, MP4 25")
     ] = None,
-    precision: Precision = "fp32",
-    backend: Backend = "auto",
-    device: Device = "auto",
-    batch_size: BatchSize = "auto",
-    quiet: Quiet = False,
+    *,
+    running: "ModelOptions",
 ) -> None:
     """Draw one image at the zooms with a model's answers: a contact sheet, or an animation."""
     import snellen
-    from snellen.engine.progress import reporter
     from snellen.report.names import place_of
     from snellen.report.sheet import counts
     from snellen.show import sheet_zooms
@@ -54,11 +52,7 @@ def show(
         scales=None if scales is None else read_pair("--scales", scales, ":", "from:to, for example 32:1024"),
         seconds=seconds,
         fps=fps,
-        precision=precision,
-        backend=backend,
-        device=device,
-        batch_size=whole("--batch-size", batch_size),
-        report=reporter(quiet),
+        **running,
     )
     if out.suffix.lower() == ".png":
         print(f"{seen.name}{'' if seen.labels else ' (no label)'}: {counts(seen, sheet_zooms(chosen))}")

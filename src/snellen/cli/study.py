@@ -1,54 +1,47 @@
 """The command `study`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from snellen.cli.options import (
     UNREADABLE,
     AsJson,
-    Backend,
-    BatchSize,
     ClassNames,
-    Device,
     Expect,
-    Limit,
     Models,
     Normalize,
     Out,
-    Precision,
-    Quiet,
     Root,
     Templates,
-    Workers,
     check_labels,
     chosen_models,
     finish,
     read_expectation,
-    whole,
+    running_options,
+    with_options,
 )
 
+if TYPE_CHECKING:
+    from snellen.engine.running import Running
 
+
+@with_options(running=running_options)
 def study(
     data: Annotated[str, typer.Argument(help="`examples`, a folder DIR/<class>/<image>, or a name of `ls datasets`.")],
     model: Models = None,
     out: Out = Path("snellen-out"),
     root: Root = None,
-    limit: Limit = None,
     labels: Annotated[str | None, typer.Option(help="Score by this label source, or CSV (image_id, labels).")] = None,
-    precision: Precision = "fp32",
-    backend: Backend = "auto",
-    device: Device = "auto",
-    batch_size: BatchSize = "auto",
-    workers: Workers = "auto",
     keep_probs: Annotated[bool, typer.Option("--keep-probs", help="Also keep all probabilities (float16).")] = False,
     classnames: ClassNames = None,
     templates: Templates = None,
     normalize: Normalize = None,
     expect: Expect = None,
-    quiet: Quiet = False,
     as_json: AsJson = False,
+    *,
+    running: "Running",
 ) -> None:
     """Show every image at 324 zooms to each model, and print what framing can and cannot fix."""
     from rich.console import Console
@@ -56,7 +49,6 @@ def study(
     import snellen
     from snellen.analysis.summary import summarise
     from snellen.datasets import label_source
-    from snellen.engine.progress import reporter
     from snellen.report.tables import print_summary
 
     source = check_labels([labels])[0] if labels is not None else label_source(data)
@@ -71,14 +63,8 @@ def study(
             root=root,
             labels=source,
             out=out,
-            limit=limit,
-            precision=precision,
-            backend=backend,
-            device=device,
-            batch_size=whole("--batch-size", batch_size),
-            workers=whole("--workers", workers),
             keep_probs=keep_probs,
-            report=reporter(quiet or as_json),
+            **running,
         )
         summary = summarise(run, source)
         summaries.append(summary)

@@ -1,37 +1,37 @@
 """The command `tta`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from snellen.cli.options import (
     UNREADABLE,
     AsJson,
-    Backend,
-    BatchSize,
     ClassNames,
-    Device,
     Expect,
-    Limit,
     Models,
     Normalize,
     Out,
-    Precision,
-    Quiet,
     Root,
     Templates,
-    Workers,
     check_labels,
     chosen_models,
     finish,
     read_expectation,
-    whole,
+    running_options,
     wide_console,
+    with_options,
 )
 from snellen.errors import UsageError
+from snellen.files import exists
+from snellen.places import place
+
+if TYPE_CHECKING:
+    from snellen.engine.running import Running
 
 
+@with_options(running=running_options)
 def tta(
     data: Annotated[
         str, typer.Argument(help="A data set as for `study`; or a finished study, whose views are merged.")
@@ -47,31 +47,25 @@ def tta(
     policy: Annotated[Path | None, typer.Option(help="Of anytime: a file that `snellen fit` wrote.")] = None,
     out: Out = Path("snellen-out"),
     root: Root = None,
-    limit: Limit = None,
     labels: Annotated[str | None, typer.Option(help="Score by this label source, or CSV (image_id, labels).")] = None,
-    precision: Precision = "fp32",
-    backend: Backend = "auto",
-    device: Device = "auto",
-    batch_size: BatchSize = "auto",
-    workers: Workers = "auto",
     classnames: ClassNames = None,
     templates: Templates = None,
     normalize: Normalize = None,
     expect: Expect = None,
-    quiet: Quiet = False,
     as_json: AsJson = False,
+    *,
+    running: "Running",
 ) -> None:
     """Answer by test-time methods, and compare their accuracy and their cost with a centre crop's."""
     from snellen.analysis.methods import results_of
     from snellen.datasets import label_source
-    from snellen.engine.progress import reporter
     from snellen.report.tta import print_methods, write_methods
     from snellen.store import load_run
     from snellen.tta.run import tta as run_methods
 
     source = check_labels([labels])[0] if labels is not None else None
     expected = read_expectation(expect)
-    if (Path(data) / "run.json").is_file():
+    if exists(place(data) / "run.json"):
         from snellen.tta.from_study import results_from_study
 
         if model is not None:
@@ -89,18 +83,12 @@ def tta(
                 root=root,
                 labels=source,
                 out=out,
-                limit=limit,
-                precision=precision,
-                backend=backend,
-                device=device,
-                batch_size=whole("--batch-size", batch_size),
-                workers=whole("--workers", workers),
-                report=reporter(quiet or as_json),
+                **running,
             )
             tables.append(results_of(run, source))
     console = wide_console()
     for table in tables:
-        figure = write_methods(table, Path(table.path) / "report" if table.timed else out)
+        figure = write_methods(table, place(table.path) / "report" if table.timed else out)
         if not as_json:
             print_methods(table, console)
             console.print(f"Figure: {figure}", soft_wrap=True, highlight=False, markup=False)

@@ -81,7 +81,12 @@ class ListedDataSet:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 over every image's id and size, in order."""
-        digest = hashlib.sha256()
-        for item in self.items:
-            digest.update(f"{item.id}\0{item.size}\n".encode())
-        return digest.hexdigest()
+        return fingerprint_of(self.items)
+
+
+def fingerprint_of(items: Sequence[Item]) -> str:
+    """sha256 over every image's id and size, in order."""
+    digest = hashlib.sha256()
+    for item in items:
+        digest.update(f"{item.id}\0{item.size}\n".encode())
+    return digest.hexdigest()

@@ -1,22 +1,20 @@
 """A folder of images, one folder a class: `DIR/<class>/<image>`, nested or not."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from snellen.datasets.base import OWN_LABELS, Item, ListedDataSet
+from snellen.datasets.listing import SUFFIXES, image_files, keep_listing, printable
 from snellen.errors import DataError
+from snellen.files import entries, read_bytes
 from snellen.labels import ClassSpace
 from snellen.labels.imagenet import check_source, ids_of_keys
-
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
+from snellen.places import is_remote
 
 
 class FolderDataSet(ListedDataSet):
-    """Every image file below a folder, ordered by the bytes of its relative path.
-
-    Links to folders are followed once each, so that a loop of links ends. Hidden files and folders are left out.
-    """
+    """Every image file below a folder of this machine or of a store, ordered by the bytes of its relative path."""
 
     def __init__(
         self,
@@ -30,21 +28,28 @@ class FolderDataSet(ListedDataSet):
 
         keep: which of its images belong to it, by relative path.
         """
-        self.root = root.resolve()
+        self.root = root if is_remote(root) else root.resolve()
         self.spec = str(self.root) if spec is None else spec
-        self.name = _printable(os.fsencode(self.root.name)) if name is None else name
-        found = sorted((pair for pair in _walk(self.root) if keep(pair[0])), key=lambda pair: pair[0])
+        self.name = printable(os.fsencode(self.root.name or str(self.root.parts[0]).strip("/"))) if name is None else name
+        listed = image_files(self.root)
+        found = [pair for pair in listed if keep(pair[0])]
         if not found:
             raise DataError(f"no images under {str(root)!r}: looked for {' '.join(SUFFIXES)} in it and below")
         self._paths = [path for path, _ in found]
-        self.items: Sequence[Item] = [Item(_printable(path), size) for path, size in found]
+        self.items: Sequence[Item] = [Item(printable(path), size) for path, size in found]
+        keep_listing(self.fingerprint, self.root, found)
 
     def reachable(self) -> bool:
         """Whether the folder is there and holds something."""
-        return self.root.is_dir() and any(self.root.iterdir())
+        try:
+            return bool(entries(self.root))
+        except OSError:
+            return False
 
     def read(self, index: int) -> bytes:
-        """The file's bytes."""
+        """The file's bytes; of a store, OSError (ENODATA) where it is no longer as long as it was listed."""
+        if is_remote(self.root):
+            return read_bytes(self.root / os.fsdecode(self._paths[index]), self.items[index].size)
         with open(os.path.join(os.fsencode(self.root), self._paths[index]), "rb") as file:
             return file.read()
 
@@ -104,55 +109,3 @@ class KeyedFolder(FolderDataSet):
         source = source or self.label_sources[0]
         check_source(source, self.label_sources, self.name)
         return ids_of_keys((self._keys_of(image_id, source) for image_id in ids), space)
-
-
-def _walk(root: Path) -> Iterator[tuple[bytes, int]]:
-    """Relative path and size of every image file below `root`."""
-    seen: set[tuple[int, int]] = set()
-
-    def visit(folder: bytes, prefix: bytes) -> Iterator[tuple[bytes, int]]:
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:
-            return
-        seen.add((status.st_dev, status.st_ino))
-        try:
-            # Folders themselves before links to them, so that a link never takes a folder's images.
-            entries = sorted(os.scandir(folder), key=lambda entry: (entry.is_symlink(), entry.name))
-        except OSError as error:
-            raise DataError(f"cannot list {_printable(folder)!r}: {error.strerror}; check its permissions") from error
-        for entry in entries:
-            if entry.name.startswith(b"."):
-                continue
-            if _is_dir(entry):
-                yield from visit(entry.path, prefix + entry.name + b"/")
-            elif os.fsdecode(entry.name).lower().endswith(SUFFIXES) and _is_readable(entry):
-                yield prefix + entry.name, _size(entry)
-
-    yield from visit(os.fsencode(root), b"")
-
-
-def _is_dir(entry: os.DirEntry[bytes]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that loops onto itself; reading it will say so
-        return False
-
-
-def _is_readable(entry: os.DirEntry[bytes]) -> bool:
-    """A file, or a link to nothing, which is reported when it is read; not a pipe or a device, which may block."""
-    try:
-        return entry.is_file() or (entry.is_symlink() and not Path(os.fsdecode(entry.path)).exists())
-    except OSError:
-        return True
-
-
-def _size(entry: os.DirEntry[bytes]) -> int:
-    try:
-        return entry.stat().st_size
-    except OSError:  # a broken link stays in the list, and is reported when it is read
-        return -1
-
-
-def _printable(path: bytes) -> str:
-    r"""The path as text that any UTF-8 file can hold: undecodable bytes are written `\xNN`."""
-    return path.decode("utf-8", "backslashreplace")

@@ -8,6 +8,7 @@ from pathlib import Path
 from snellen.datasets.base import DataSet
 from snellen.datasets.folder import KeyedFolder
 from snellen.datasets.hub.layout import NoSplit, says_split
+from snellen.datasets.listing import reaching
 from snellen.datasets.members import CORRUPTION_GROUPS, MADE_C, RELEASED_C, HubCopy, Member, member_of
 from snellen.datasets.names import canonical, fold, named_after
 from snellen.datasets.objectnet import is_objectnet, open_objectnet
@@ -17,6 +18,7 @@ from snellen.datasets.parquet.files import SUFFIX, ParquetSource
 from snellen.datasets.parquet.labels import in_file_order
 from snellen.datasets.spec import DataSpec
 from snellen.errors import DataError
+from snellen.files import entries, is_folder
 from snellen.labels import IMAGENET_1K, ClassSpace
 from snellen.labels.imagenet import (
     IMAGENET,
@@ -28,6 +30,7 @@ from snellen.labels.imagenet import (
     validation_keys,
     validation_number,
 )
+from snellen.places import is_remote
 
 # Where the validation images lie inside ImageNet's folder; the second is how Kaggle unpacks it.
 VALIDATION = ("val", "Data/CLS-LOC/val", "ILSVRC2012_img_val", "")
@@ -83,7 +86,7 @@ def find_released(name: str, root: Path) -> Path | None:
     for holder in _holders(root, member_of(name).folders):
         for place in inside:
             folder = holder / place
-            if folder.is_dir() and looks_right(folder) and not (folder == root and _other(name, root)):
+            if is_folder(folder) and looks_right(folder) and not (folder == root and _other(name, root)):
                 return folder
     return None
 
@@ -153,6 +156,9 @@ def _other(name: str, root: Path) -> str | None:
 
 def _entries(folder: Path) -> list[str]:
     try:
+        if is_remote(folder):
+            with reaching(folder):
+                return [entry.name for entry in entries(folder)]
         return sorted(os.listdir(folder))  # noqa: PTH208 (names only: a flat folder holds 50,000 files)
     except OSError as error:
         raise DataError(f"cannot list {str(folder)!r}: {error.strerror}; check its permissions") from error
@@ -160,7 +166,7 @@ def _entries(folder: Path) -> list[str]:
 
 def _holds(folder: Path, pattern: re.Pattern[str]) -> bool:
     """Whether a folder holds folders whose names match."""
-    return any(pattern.fullmatch(entry) and (folder / entry).is_dir() for entry in _entries(folder))
+    return any(pattern.fullmatch(entry) and is_folder(folder / entry) for entry in _entries(folder))
 
 
 def _is_flat(folder: Path) -> bool:
@@ -221,7 +227,7 @@ def _copy_in(root: Path, member: Member, hub: HubCopy) -> Sequence[ParquetSource
     from snellen.datasets.hub.dataset import hub_split
 
     for holder in _holders(root, member.folders):
-        places = [place for place in (holder, holder / "data") if place.is_dir()]
+        places = [place for place in (holder, holder / "data") if is_folder(place)]
         if _other(member.name, holder) or not any(e.endswith(SUFFIX) for place in places for e in _entries(place)):
             continue
         own = fold(holder.name) in map(fold, member.folders)

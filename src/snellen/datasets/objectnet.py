@@ -12,6 +12,7 @@ from typing import Any
 
 from snellen.datasets.folder import KeyedFolder
 from snellen.errors import DataError
+from snellen.files import is_folder, read_bytes
 from snellen.labels import IMAGENET_1K
 
 NAME = "objectnet"
@@ -25,7 +26,7 @@ ORDER = "pytorch_to_imagenet_2012_id.json"  # ImageNet-1k id -> line, from 0
 
 def is_objectnet(folder: Path) -> bool:
     """Whether a folder is `objectnet-1.0`: it holds the images and the mappings."""
-    return (folder / "images").is_dir() and (folder / "mappings").is_dir()
+    return is_folder(folder / "images") and is_folder(folder / "mappings")
 
 
 def open_objectnet(folder: Path, spec: str) -> KeyedFolder:
@@ -50,7 +51,7 @@ def read_mapping(folder: Path) -> dict[str, list[str]]:
     """The WordNet ids of each folder of images whose class ImageNet has: 113 folders, 125 ids in the release."""
     label_of_folder, names_of_label, line_of_id = (_read(folder / name) for name in (FOLDERS, OVERLAP, ORDER))
     try:
-        lines = (folder / LINES).read_text(encoding="utf-8").splitlines()
+        lines = read_bytes(folder / LINES).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise _unusable(folder / LINES, error) from error
     try:
@@ -78,7 +79,7 @@ def _key(name: str, ids_of_name: dict[str, list[int]]) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        mapping = json.loads(path.read_text(encoding="utf-8"))
+        mapping = json.loads(read_bytes(path))
     except (OSError, ValueError) as error:
         raise _unusable(path, error) from error
     if not isinstance(mapping, dict):

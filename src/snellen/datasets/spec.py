@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from snellen.datasets.base import DataSet
+from snellen.datasets.listing import planned as planned_as
 from snellen.errors import DataError
+from snellen.places import is_remote, place
 
 FORMS = (
-    "`examples`, a folder DIR/<class>/<image>, a name of `snellen ls datasets`, hub/ORG/NAME[:SPLIT] or parquet/PATH"
+    "`examples`, a folder DIR/<class>/<image> or its URL, a name of `snellen ls datasets`, hub/ORG/NAME[:SPLIT] or "
+    "parquet/PATH"
 )
 
 # What starts an option.
@@ -35,11 +38,11 @@ class DataSpec:
 
         Raises DataError where a path in it would be read as an option.
         """
-        place = f"{self.name}@{self.root}" if self.root else self.name
-        if _OPTION.search(place):
+        head = f"{self.name}@{self.root}" if self.root else self.name
+        if _OPTION.search(head):
             path = str(self.root or self.name.partition("/")[2])
             raise DataError(f"{path!r}: a path may not hold ,WORD= here, which starts an option; link to it")
-        return place + "".join(f",{key}={value}" for key, value in sorted(self.options.items()))
+        return head + "".join(f",{key}={value}" for key, value in sorted(self.options.items()))
 
 
 def parse_data(text: str, root: str | Path | None = None) -> DataSpec:
@@ -53,32 +56,43 @@ def parse_data(text: str, root: str | Path | None = None) -> DataSpec:
     if head.startswith("parquet/"):  # a path, which may hold an @ and needs no root
         return DataSpec(head, None, options)
     name, _, own_root = head.partition("@")
-    place = own_root or root
-    return DataSpec(name, _absolute(place) if place else None, options)
+    where = own_root or root
+    return DataSpec(name, _absolute(where) if where else None, options)
 
 
-def _absolute(place: str | Path) -> Path:
+def _absolute(text: str | Path) -> Path:
+    path = place(text)
+    if is_remote(path):  # whether it is there shows when it is listed
+        return path
     try:
-        path = Path(place).expanduser()
+        path = path.expanduser()
         if path.is_dir():
             return lasting(path)
     except (RuntimeError, OSError, ValueError) as error:
-        raise DataError(f"no folder {str(place)!r}: {error}") from error
+        raise DataError(f"no folder {str(text)!r}: {error}") from error
     what = "is a file" if path.exists() else "is no folder"
-    raise DataError(f"{str(place)!r} {what}; give the folder that holds the data set's files as --root")
+    raise DataError(f"{str(text)!r} {what}; give the folder that holds the data set's files as --root")
 
 
 def lasting(folder: Path) -> Path:
     """A folder's path that means the same in any process: without links, unless only a link can be spelled."""
+    if is_remote(folder):
+        return folder
     resolved = folder.resolve()
     return folder.absolute() if _OPTION.search(str(resolved)) else resolved
 
 
-def open_dataset(spec: str | Path, root: str | Path | None = None) -> DataSet:
+def open_dataset(spec: str | Path, root: str | Path | None = None, *, planned: str | None = None) -> DataSet:
     """The data set that `spec` names; `root` is the folder that holds a named set in its released layout.
 
-    Raises DataError where there is no such data set, or it holds no image.
+    planned: the fingerprint that it is to have; a store is then not listed again where this machine did already.
+    Raises DataError where there is no such data set, or it holds no image; Stopped where its store cannot be reached.
     """
+    with planned_as(planned):
+        return _open(spec, root)
+
+
+def _open(spec: str | Path, root: str | Path | None) -> DataSet:
     from snellen.datasets.examples import ExamplesDataSet
     from snellen.datasets.folder import FolderDataSet
     from snellen.datasets.hub.dataset import open_hub
@@ -88,7 +102,7 @@ def open_dataset(spec: str | Path, root: str | Path | None = None) -> DataSet:
 
     if str(spec) == "examples":
         return ExamplesDataSet()
-    if isinstance(spec, Path) or (not re.match(r"(hub|parquet)/", spec) and not is_family(parse_name(spec))):
+    if not isinstance(spec, str) or (not re.match(r"(hub|parquet)/", spec) and not is_family(parse_name(spec))):
         return FolderDataSet(_folder(spec))
     parsed = parse_data(spec, root)
     if parsed.name.startswith("hub/"):
@@ -119,8 +133,11 @@ def parse_name(text: str) -> str:
 
 
 def _folder(spec: str | Path) -> Path:
+    path = place(spec)
+    if is_remote(path):
+        return path
     try:
-        path = Path(spec).expanduser()
+        path = path.expanduser()
         is_folder, exists = path.is_dir(), path.exists()
     except (RuntimeError, OSError, ValueError) as error:  # no such user, a name too long, a null byte
         raise DataError(f"no data set {str(spec)!r}: {error}") from error

@@ -8,7 +8,6 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +21,7 @@ from snellen.engine.samples import read_image, sample_row
 from snellen.engine.worker import Progress, Task
 from snellen.errors import SnellenError
 from snellen.labels import ClassSpace
+from snellen.places import place
 from snellen.store.schema import ANSWERS, PREDICTIONS, SAMPLES, TOP
 from snellen.store.writer import commit
 
@@ -33,6 +33,7 @@ class _Shard:
     task: Task
     left: int
     started: float = field(default_factory=time.time)
+    clock: float = field(default_factory=time.monotonic)
     samples: dict[int, dict[str, Any]] = field(default_factory=dict)
     answers: dict[int, Answer] = field(default_factory=dict)
 
@@ -44,16 +45,16 @@ def run_answering(job: Mapping[str, Any], prepared: Prepared, tasks: list[Task],
     full, SnellenError where the data set is no longer the planned one.
     """
     assert isinstance(prepared, PreparedVlm)
-    dataset = open_dataset(job["data"])
+    dataset = open_dataset(job["data"], planned=job["images"])
     if dataset.fingerprint != job["images"]:
         raise SnellenError(f"the images of {job['data']!r} changed while the run was going on; run the command again")
-    run, space = Path(job["run"]), prepared.space
+    run, space = place(job["run"]), prepared.space
     asked: dict[int, _Shard] = {}  # by image
 
     def settle(shard: _Shard, images: int = 1) -> None:
         shard.left -= images
         if not shard.left and shard.task.commit:
-            with writing(run):
+            with writing(run, begun=True):
                 commit(run, shard.task.shard, _tables(shard, space), _record(shard))
 
     def images() -> Iterator[tuple[int, bytes]]:
@@ -104,6 +105,7 @@ def _tables(shard: _Shard, space: ClassSpace) -> dict[str, pa.Table]:
 def _record(shard: _Shard) -> dict[str, Any]:
     """What the commit record says beside the files; `cached`: answers that no request was sent for."""
     return {
+        "fingerprint": shard.task.fingerprint,
         "start": shard.task.start,
         "stop": shard.task.stop,
         "images": len(shard.samples),
@@ -112,5 +114,5 @@ def _record(shard: _Shard) -> dict[str, Any]:
         "unmatched": sum(answer.id < 0 for answer in shard.answers.values()),
         "cached": sum(answer.cached for answer in shard.answers.values()),
         "started": shard.started,
-        "seconds": round(time.time() - shard.started, 3),
+        "seconds": round(time.monotonic() - shard.clock, 3),
     }

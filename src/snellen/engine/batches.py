@@ -1,7 +1,7 @@
 """Views of many images through a classifier, in batches that stay full."""
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,20 @@ class Answering(Protocol):
 
 
 def full_batches(
-    classifier: Answering, batch_size: int, size: int, source: Iterator[tuple[int, NDArray[np.uint8]]]
+    classifier: Answering,
+    batch_size: int,
+    size: int,
+    source: Iterator[tuple[int, NDArray[np.uint8]]],
+    batch: Any = None,
+    join: Callable[[list[Any]], Any] = np.concatenate,
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Each image's logits `[views, classes]`; batches mix images and stay full to the last.
 
     source: an image's number and its views, uint8 `[views, size, size, 3]`.
+    batch, join: memory for a batch, and what concatenates, where the arrays are not NumPy's.
     """
-    batch = np.empty((batch_size, size, size, 3), np.uint8)
+    if batch is None:
+        batch = np.empty((batch_size, size, size, 3), np.uint8)
     held = 0  # views waiting in `batch`
     waiting: list[tuple[int, int, list[NDArray[np.float32]]]] = []  # image, views still to come, its logits
 
@@ -33,7 +40,7 @@ def full_batches(
             if missing > len(logits):
                 waiting.insert(0, (image, missing - len(logits), got))
             else:
-                yield image, np.concatenate(got)
+                yield image, join(got)
             logits = logits[missing:]
 
     for image, views in source:

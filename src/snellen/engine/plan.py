@@ -1,39 +1,41 @@
-"""What a run is to hold: its directory, its fingerprint, its shards, and which of them are still to be done."""
+"""What a run is to hold: its shards, and which of them are still to be done."""
 
 import contextlib
-import hashlib
-import importlib.metadata
 import itertools
 import json
-import os
-import platform
-import re
-import shlex
-import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from snellen.atomic import create_atomic, write_atomic, writing
 from snellen.classifiers import Prepared
-from snellen.classifiers.base import same_probe
 from snellen.datasets import DataSet
-from snellen.datasets.spec import parse_name
+from snellen.engine.fingerprint import check_same, fingerprint
+from snellen.engine.names import run_directory
+from snellen.engine.record import new_record
 from snellen.engine.worker import Task
-from snellen.errors import RunMismatch, UsageError
+from snellen.files import entries, entry, exists, make_folder, read_bytes, remove
 from snellen.labels import ClassMap
-from snellen.store.reader import damaged_files, read_commits, read_run_json
-from snellen.store.schema import FORMAT, made_kinds
+from snellen.locks import Lock, only_here
+from snellen.places import is_remote
+from snellen.store.commits import damaged_shards, is_record, own_commits, read_commits
+from snellen.store.find import read_run_json
+from snellen.store.schema import made_kinds
 from snellen.zoom.grid import Grid
-from snellen.zoom.render import render
 
-# A shard is at most this many seconds of one worker's work, and at least a 16th part of what each worker has to do.
+# A shard is at most this many seconds of one worker's work, and at most a 16th part of what each worker has to do.
 SHARD_SECONDS = 60.0
 SHARDS_PER_WORKER = 16
+# Towards the end shards shrink, so that workers end together: none has more than half of what is then left for each
+# worker, but this many seconds of work all the same, since committing one takes some hundredths of a second.
+LAST_SECONDS = 1.0
+# Shards a second that one command plans to hand out at most: of very many workers' shards each is longer for that. A
+# message of Ray's costs the driver about a millisecond (`benchmarks/ray_engine.py`), and there are some for each shard.
+HAND_OUTS = 100.0
+# Files without a commit are removed at this age. A writer commits within seconds of its first file, or, where its store
+# is busy, within some times the patience of `trouble.py`.
+ORPHAN_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,12 @@ class Work:
 
 @dataclass
 class Plan:
-    """A run directory that is open for work. `record` is what its run.json holds."""
+    """A run directory that is open for work. `record` is what its run.json holds; `lock` keeps others out."""
 
     path: Path
     record: dict[str, Any]
     limit: int
+    lock: Lock
 
     @property
     def bounds(self) -> list[int]:
@@ -65,81 +68,26 @@ class Plan:
 
     def tasks(self) -> list[Task]:
         """The shards below the limit that have no valid commit; damaged ones are put aside first."""
-        committed, written = {}, read_commits(self.path)
         kinds = ("methods",) if "methods" in self.record else made_kinds(len(self.record["grid"]["rules"]))
         made = {"samples", *kinds}
-        for record in sorted((self.path / "commits").glob("*.json")):
-            commit = written.get(int(record.stem)) if record.stem.isdecimal() else None
-            if commit is None or not commit["files"].keys() >= made or damaged_files(self.path, commit):
-                _put_aside(self.path, record)
-            else:
-                committed[int(record.stem)] = commit
-        known = {file["name"] for commit in committed.values() for file in commit["files"].values()}
-        for path in (self.path / "parts").iterdir():
-            if path.name not in known:
-                path.unlink(missing_ok=True)  # left by a writer that died before its commit
+        records = entries(self.path / "commits")
+        found = own_commits(read_commits(self.path, records), self.record)
+        written = {k: commit for k, commit in found.items() if commit["files"].keys() >= made}
+        damaged = damaged_shards(self.path, written)
+        committed = {k: commit for k, commit in written.items() if k not in damaged}
+        for file in records:
+            if file.name.endswith(".json") and not (is_record(file) and int(file.name[:-5]) in committed):
+                _put_aside(self.path, file.name)
+        _remove_orphans(self.path, {file["name"] for commit in committed.values() for file in commit["files"].values()})
         pairs = enumerate(itertools.pairwise(self.bounds))
-        return [Task(k, a, b) for k, (a, b) in pairs if k not in committed and a < self.limit]
+        of = self.record["fingerprint"]
+        return [Task(k, a, b, fingerprint=of) for k, (a, b) in pairs if k not in committed and a < self.limit]
 
     def finish(self, session: dict[str, Any]) -> None:
-        """Add how this command's work went to run.json."""
+        """Add how this command's work went to run.json; Stopped where another process has taken the run over."""
+        self.lock.check()
         self.record["sessions"].append(session)
         write_atomic(self.path / "run.json", json.dumps(self.record, indent=1).encode())
-
-
-def run_directory(out: Path, dataset: DataSet, prepared: Prepared, grid: Grid) -> Path:
-    """OUT/<data>/<model>/<grid>-<precision>; a set with a name of its own is found again wherever its files lie."""
-    shown = dataset.name.replace("/", "-")
-    full = shown if parse_name(dataset.spec) == dataset.name else dataset.spec
-    return out / safe_name(shown, full) / model_name(prepared.text) / f"{grid.name}-{prepared.precision}"
-
-
-def safe_name(shown: str, full: str) -> str:
-    """A file name for `shown`: its safe characters, plus six hex digits of `full` where anything was dropped.
-
-    >>> safe_name("examples", "examples"), safe_name("my images", "my images")
-    ('examples', 'myimages-0999b2')
-    """
-    safe = re.sub(r"[^A-Za-z0-9._+=@,-]", "", shown).lstrip(".")[:80]
-    return (
-        safe
-        if safe and safe == full
-        else f"{safe}-{hashlib.sha256(full.encode('utf-8', 'surrogateescape')).hexdigest()[:6]}"
-    )
-
-
-def model_name(text: str) -> str:
-    """A file name for a model: the slash after its kind becomes a dash, a checkpoint keeps its file name only.
-
-    >>> model_name("embedded/efficientnet_lite0")
-    'embedded-efficientnet_lite0'
-    """
-    dashed = text.replace("/", "-", 1) if not text.startswith("/") else text
-    shown = re.sub(r"(?<=@)[^,]*/|^/[^,]*/", "", dashed)
-    return safe_name(shown, dashed)
-
-
-def fingerprint(
-    dataset: DataSet, prepared: Prepared, grid: Grid, classes: ClassMap | None, keep_probs: bool
-) -> dict[str, Any]:
-    """Everything that decides what a run's rows hold, by name; labels, limit, batch and workers do not."""
-    card = prepared.card
-    mask = f", masked to {classes.name} {classes.fingerprint}" if classes else ""
-    return {
-        "images": dataset.fingerprint,
-        "border": dataset.border,
-        "grid": hashlib.sha256(json.dumps(grid.to_json()).encode()).hexdigest(),
-        "rendered views": _rendered_sha256(grid),
-        "model": card.source,
-        "weights": card.weights,
-        "options": {key: str(value) for key, value in sorted(prepared.options.items())},
-        "class space": f"{card.space} {card.class_space.fingerprint}{mask}",
-        "inputs": dict(card.inputs),
-        "normalisation": {"mean": list(card.mean), "std": list(card.std)},
-        "precision": prepared.precision,
-        "backend": prepared.backend,
-        "all probabilities": keep_probs,
-    }
 
 
 @contextlib.contextmanager
@@ -154,143 +102,82 @@ def open_plan(
     classes: ClassMap | None = None,
     keep_probs: bool = False,
     work: Work | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Plan]:
     """Start the run in its directory, or take it up where it was left; other processes are kept out meanwhile.
+
+    say: hears what is being waited for, if anything.
 
     Raises RunMismatch, and touches nothing, where the directory holds a run of something else; UsageError where
     nothing can be written or another process is at work; Stopped where the disk is full.
     """
     path = run_directory(out, dataset, prepared, grid)
     stop = len(dataset.items) if limit is None else min(limit, len(dataset.items))
-    most = SHARD_SECONDS * prepared.views_per_s / (work.cost if work else len(grid))
+    images_per_s = prepared.views_per_s / (work.cost if work else len(grid))
     parts = fingerprint(dataset, prepared, grid, classes, keep_probs)
     if work:
         parts["methods"] = list(work.methods)
     with contextlib.ExitStack() as stack:
         with writing(path):
-            if (path / "run.json").exists():
-                _check_same(path, read_run_json(path), parts, prepared)
+            if exists(path / "run.json"):
+                check_same(path, read_run_json(path), parts, prepared)
             for folder in ("parts", "commits"):
-                (path / folder).mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_only_here(path))
-            if not (path / "run.json").exists():
-                record = _new_record(dataset, prepared, grid, classes, parts)
+                make_folder(path / folder)
+            lock = stack.enter_context(only_here(path, say=say))
+            if not exists(path / "run.json"):
+                record = new_record(dataset, prepared, grid, classes, parts)
                 if work:
                     record["methods"] = list(work.methods)
-                record["shards"] = _bounds([0], stop, most, workers, dataset.breaks)
+                record["shards"] = _bounds([0], stop, images_per_s, workers, dataset.breaks)
                 create_atomic(path / "run.json", json.dumps(record, indent=1).encode())
             record = read_run_json(path)
-            _check_same(path, record, parts, prepared)
+            check_same(path, record, parts, prepared)
             if record["shards"][-1] < stop:
-                record["shards"] = _bounds(record["shards"], stop, most, workers, dataset.breaks)
+                record["shards"] = _bounds(record["shards"], stop, images_per_s, workers, dataset.breaks)
                 write_atomic(path / "run.json", json.dumps(record, indent=1).encode())
-        yield Plan(path, record, stop)
+        yield Plan(path, record, stop, lock)
 
 
-@contextlib.contextmanager
-def _only_here(path: Path) -> Iterator[None]:
-    """Hold a run directory's lock; UsageError where another process works in it. The lock goes with the process."""
-    import fcntl
-
-    with (path / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"another process is working in {str(path)!r}; wait for it, or choose another -o"
-            ) from None
-        yield
-
-
-def _new_record(
-    dataset: DataSet, prepared: Prepared, grid: Grid, classes: ClassMap | None, parts: dict[str, Any]
-) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "fingerprint": hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest(),
-        "fingerprint_parts": parts,
-        "data": {
-            "spec": dataset.spec,
-            "name": dataset.name,
-            "images": len(dataset.items),
-            "official": dataset.official,
-            "revision": dataset.revision,
-            "label_sources": list(dataset.label_sources),
-        },
-        "classes": classes.to_json() if classes else None,
-        "model": {
-            "spec": prepared.text,
-            "card": prepared.card.to_json(),
-            "backend": prepared.backend,
-            "device": prepared.device,
-            "precision": prepared.precision,
-        },
-        "batch_size": prepared.batch_size,
-        "grid": grid.to_json(),
-        "versions": _versions(),
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "sessions": [],
-    }
+def _bounds(bounds: list[int], stop: int, images_per_s: float, workers: int, breaks: Sequence[int]) -> list[int]:
+    """Shard bounds up to `stop`, those in `bounds` kept; a shard ends at a break. images_per_s: of one worker."""
+    bounds, ends = list(bounds), iter([*(b for b in breaks if bounds[-1] < b < stop), stop])
+    share, end = (stop - bounds[-1]) / workers, bounds[-1]
+    handy = workers / HAND_OUTS * images_per_s
+    most = min(SHARD_SECONDS * images_per_s, max(share / SHARDS_PER_WORKER, min(handy, share)))
+    least = max(LAST_SECONDS * images_per_s, handy)
+    while (start := bounds[-1]) < stop:
+        end = next(ends) if start == end else end
+        size = min(most, max(least, (stop - start) / (2 * workers)))
+        bounds.append(min(end, start + max(1, int(size))))
+    return bounds
 
 
-def session_record(started: float, tasks: list[Task], views: int, workers: int) -> dict[str, Any]:
-    """One command's part in a run: when, where, how long, how much."""
-    seconds = time.time() - started
-    return {
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "seconds": round(seconds, 2),
-        "shards": len(tasks),
-        "views": views,
-        "views_per_s": round(views / seconds, 1) if seconds else None,
-        "workers": workers,
-        "host": platform.node(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "command": shlex.join(sys.argv),
-    }
+def _put_aside(run: Path, name: str) -> None:
+    """Move a commit record that does not hold to `damaged`, so that its shard can be committed again."""
+    record = run / "commits" / name
+    taken = {file.name for file in entries(run / "damaged")}
+    target = next(run / "damaged" / f"{name}.{k}" for k in itertools.count() if f"{name}.{k}" not in taken)
+    make_folder(target.parent)
+    if is_remote(run):
+        write_atomic(target, read_bytes(record))
+        remove(record)
+    else:
+        record.replace(target)
 
 
-def _versions() -> dict[str, str]:
-    names = ("snellen", "numpy", "pillow", "pyarrow", "openvino", "torch", "torchvision", "timm")
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
+def _remove_orphans(run: Path, known: set[str]) -> None:
+    """Remove the files of `parts` that no commit names, as writers leave them that die before their commit.
 
-
-def _bounds(bounds: list[int], stop: int, most: float, workers: int, breaks: Sequence[int]) -> list[int]:
-    """Shard bounds up to `stop`, those in `bounds` kept; a shard has `most` images at most and ends at a break."""
-    todo = stop - bounds[-1]
-    size = max(1, int(min(most, todo / (SHARDS_PER_WORKER * workers))))
-    edges = [bounds[-1], *(b for b in breaks if bounds[-1] < b < stop), stop]
-    added = [k for a, b in itertools.pairwise(edges) for k in (*range(a + size, b, size), b)]
-    return [*bounds, *added] if todo > 0 else bounds
-
-
-def _rendered_sha256(grid: Grid) -> str:
-    """sha256 of the pixels this Pillow makes of a fixed picture, so that another Pillow's rounding is noticed."""
-    pixels = bytes((x * x + 7 * y * x + 13 * y * c) % 251 for y in range(24) for x in range(36) for c in range(3))
-    return hashlib.sha256(render(Image.frombytes("RGB", (36, 24), pixels), grid.rules).tobytes()).hexdigest()
-
-
-def _check_same(path: Path, record: dict[str, Any], parts: dict[str, Any], prepared: Prepared) -> None:
-    before = record["fingerprint_parts"]
-    changed = [key for key in {**before, **parts} if before.get(key) != parts.get(key)]
-    if not changed and not same_probe(record["model"]["card"].get("probe", ()), prepared.card.probe):
-        raise RunMismatch(
-            f"{str(path)!r} holds a run of something else (the network's code: other logits on the same noise); "
-            "choose another -o or move it away"
-        )
-    if changed:
-        what = "; ".join(f"{key}: {_short(before.get(key))} there, {_short(parts.get(key))} here" for key in changed)
-        raise RunMismatch(f"{str(path)!r} holds a run of something else ({what}); choose another -o or move it away")
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return f"{text[:8]}…" if re.fullmatch(r"[0-9a-f]{64}", text) else text
-
-
-def _put_aside(path: Path, record: Path) -> None:
-    for number in itertools.count():
-        target = path / "damaged" / f"{record.name}.{number}"
-        if not target.exists():
-            target.parent.mkdir(exist_ok=True)
-            record.replace(target)
-            return
+    Young ones stay: a worker of a command that has died may yet commit them. Ages are told by the clock that dates the
+    files, whatever the clock here says.
+    """
+    orphans = [file for file in entries(run / "parts") if file.name not in known and not file.is_folder]
+    if not orphans:
+        return
+    probe = run / ".clock"
+    write_atomic(probe, b"")
+    now = entry(probe).modified
+    remove(probe)
+    for file in orphans:
+        if now is not None and file.modified is not None and now - file.modified > ORPHAN_SECONDS:
+            remove(run / "parts" / file.name)

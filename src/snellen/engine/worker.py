@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import importlib
 import json
+import math
 import os
 import signal
 import sys
@@ -27,9 +28,11 @@ from snellen.classifiers import Classifier, Prepared
 from snellen.datasets import DataSet, open_dataset
 from snellen.engine.answers import masked, merged_table, prediction_table, probs_table, softmax
 from snellen.engine.batches import full_batches
+from snellen.engine.memory import NO_MEMORY, refused, short
 from snellen.engine.samples import read_picture, sample_row
 from snellen.errors import SnellenError
 from snellen.labels import ClassMap
+from snellen.places import place
 from snellen.store.schema import KINDS, SAMPLES, made_kinds
 from snellen.store.writer import commit
 from snellen.zoom.grid import Grid
@@ -39,6 +42,8 @@ Progress = Callable[[int], None]
 
 # Views whose answers become rows together: making a table costs the same for one row as for hundreds.
 BLOCK = 64
+# Seconds between two words of progress: each wakes the command, which shares the workers' cores.
+EVERY = 0.25
 NOT_NUMBERS = "the model's logits on it are not all numbers"
 
 
@@ -47,6 +52,7 @@ class Task:
     """Images `start` … `stop` - 1 of a shard. `commit`: False only tries them, to find an image that kills.
 
     skip: images that are known to kill a worker, each with what the run says of it.
+    fingerprint: of the run; the commit record says it, so that no other run takes the shard for its own.
     """
 
     shard: int
@@ -54,6 +60,40 @@ class Task:
     stop: int
     commit: bool = True
     skip: Mapping[int, str] = field(default_factory=dict)
+    fingerprint: str = ""
+
+    @staticmethod
+    def from_json(record: Mapping[str, Any]) -> "Task":
+        """The task that `asdict` and JSON made a record of."""
+        return Task(**{**record, "skip": {int(image): why for image, why in record["skip"].items()}})
+
+
+@dataclass
+class Counted:
+    """A classifier whose `progress` hears how many views it has answered: of the first batch at once."""
+
+    classifier: Classifier
+    progress: Progress
+    views: int = 0
+    told: float = -math.inf
+
+    def logits(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """As the classifier's."""
+        logits = self.classifier.logits(views)
+        self.add(len(views))
+        return logits
+
+    def add(self, views: int) -> None:
+        """Count views that have been answered."""
+        self.views += views
+        if time.monotonic() - self.told >= EVERY:
+            self.tell()
+
+    def tell(self) -> None:
+        """Pass on what `progress` has not heard yet."""
+        if self.views:
+            self.progress(self.views)
+        self.views, self.told = 0, time.monotonic()
 
 
 @dataclass
@@ -69,13 +109,12 @@ class Worker:
     classes: ClassMap | None = None
 
     def run(self, task: Task, progress: Progress) -> bool:
-        """Do one task; True if its shard is committed by this call. `progress` hears the views done, image by image."""
-        start = time.time()
+        """Do one task; True if its shard is committed by this call. `progress` hears of views while they are done."""
+        started, clock = time.time(), time.monotonic()
         samples: list[dict[str, Any]] = []
         groups = self.grid.groups
         tables: dict[str, list[pa.Table]] = {kind: [] for kind in made_kinds(len(self.grid), self.keep_probs)}
-        shown = full_batches(self.classifier, self.batch_size, self.grid.size, self._views(task, samples))
-        for images, logits in self._blocks(shown, task, samples, progress):
+        for images, logits in self._blocks(self._logits(task, samples, progress), task, samples):
             probs = softmax(masked(logits, self.classes))
             tables["predictions"].append(prediction_table(images, logits, probs, self.classes))
             for image, shares in zip(images, probs, strict=True):
@@ -83,7 +122,6 @@ class Worker:
                     tables["merged"].append(merged_table(image, shares, groups, self.classes))
                 if self.keep_probs:
                     tables["probs"].append(probs_table(image, shares))
-            progress(logits.shape[0] * logits.shape[1])
         if not task.commit:
             return False
         done = {"samples": pa.Table.from_pylist(samples, schema=SAMPLES)}
@@ -91,22 +129,27 @@ class Worker:
             done[kind] = pa.concat_tables(parts) if parts else KINDS[kind].empty_table()
         errors = sum(sample["error"] is not None for sample in samples)
         record = {
+            "fingerprint": task.fingerprint,
             "start": task.start,
             "stop": task.stop,
             "images": len(samples),
             "errors": errors,
             "views": (len(samples) - errors) * len(self.grid),
-            "started": start,
-            "seconds": round(time.time() - start, 3),
+            "started": started,
+            "seconds": round(time.monotonic() - clock, 3),
         }
         return commit(self.run_path, task.shard, done, record)
 
+    def _logits(
+        self, task: Task, samples: list[dict[str, Any]], progress: Progress
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Each readable image's index and logits; every image leaves its row in `samples`."""
+        counted = Counted(self.classifier, progress)
+        yield from full_batches(counted, self.batch_size, self.grid.size, self._views(task, samples))
+        counted.tell()
+
     def _blocks(
-        self,
-        source: Iterator[tuple[int, NDArray[np.float32]]],
-        task: Task,
-        samples: list[dict[str, Any]],
-        progress: Progress,
+        self, source: Iterator[tuple[int, NDArray[np.float32]]], task: Task, samples: list[dict[str, Any]]
     ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
         """Images and their logits `[images, zooms, outputs]`, some hundred views at a time; bad logits are left out."""
         images: list[int] = []
@@ -117,7 +160,6 @@ class Worker:
                 held.append(logits)
             else:
                 samples[image - task.start]["error"] = NOT_NUMBERS
-                progress(len(logits))
             if len(held) * len(self.grid) >= BLOCK:
                 yield images, np.stack(held)
                 images, held = [], []
@@ -149,21 +191,31 @@ class ShardWorker(Protocol):
         ...
 
 
+def planned_dataset(job: Mapping[str, Any]) -> DataSet:
+    """The data set of a job; SnellenError where it is no longer the planned one."""
+    dataset = open_dataset(job["data"], planned=job["images"])
+    if dataset.fingerprint != job["images"]:
+        raise SnellenError(f"the images of {job['data']!r} changed while the run was going on; run the command again")
+    return dataset
+
+
 def load_worker(job: Mapping[str, Any], prepared: Prepared) -> ShardWorker:
     """The worker of a job: of the kind that it names as `loader` (`module:function`), or of a run's views.
 
     Raises SnellenError where the data set is no longer the planned one.
     """
-    dataset = open_dataset(job["data"])
-    if dataset.fingerprint != job["images"]:
-        raise SnellenError(f"the images of {job['data']!r} changed while the run was going on; run the command again")
+    dataset = planned_dataset(job)
     grid, classes = Grid.from_json(job["grid"]), ClassMap.from_json(job["classes"]) if job["classes"] else None
     if "loader" in job:
         module, _, name = job["loader"].partition(":")
         loader: Callable[..., ShardWorker] = getattr(importlib.import_module(module), name)
         return loader(job, prepared, dataset, grid, classes)
+    if prepared.device.startswith("cuda"):
+        from snellen.engine.gpu import load_gpu_worker
+
+        return load_gpu_worker(job, prepared, dataset, grid, classes)
     classifier = prepared.classifier()
-    return Worker(Path(job["run"]), dataset, classifier, grid, prepared.batch_size, job["keep_probs"], classes)
+    return Worker(place(job["run"]), dataset, classifier, grid, prepared.batch_size, job["keep_probs"], classes)
 
 
 def _die_with_parent() -> None:
@@ -174,8 +226,11 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
-def serve() -> None:
-    """Work as a child process until standard input ends."""
+def become_child() -> Callable[..., None]:
+    """Make this process one that its parent speaks to in lines; returns what says a line of JSON to the parent.
+
+    Whatever else is printed goes to standard error.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     _die_with_parent()
     answers = os.fdopen(os.dup(1), "w")
@@ -184,26 +239,46 @@ def serve() -> None:
     def say(**answer: Any) -> None:
         print(json.dumps(answer), file=answers, flush=True)
 
+    return say
+
+
+def serve() -> None:
+    """Work as a child process until standard input ends."""
+    say = become_child()
     run = Path()
     try:
         job = json.loads(sys.stdin.readline())
-        run = Path(job["run"])
+        run = place(job["run"])
         if job["core"] is not None:
             os.sched_setaffinity(0, {job["core"]})
         worker = load_worker(job, Prepared.from_json(job["model"]))
         say(event="ready")
         for line in sys.stdin:
-            task = json.loads(line)
-            skip = {int(image): why for image, why in task.pop("skip").items()}
-            committed = worker.run(Task(**task, skip=skip), lambda views: say(event="image", views=views))
+            task = Task.from_json(json.loads(line))
+            committed = worker.run(task, lambda views: say(event="image", views=views))
             say(event="done", committed=committed)
-    except OSError as error:
-        stop = explain_os_error(error, run)
-        say(event="error", message=str(stop), exit_code=stop.exit_code)
-    except SnellenError as error:
-        say(event="error", message=str(error), exit_code=error.exit_code)
-    except MemoryError:  # as if the system had killed it: the task is given to another worker, then split
-        os._exit(1)
-    except Exception as error:  # a defect, not an image: no other worker would do better
-        traceback.print_exc()
-        say(event="error", message=f"a worker failed: {type(error).__name__}: {error}", exit_code=1)
+    except Exception as error:
+        code = end_for_memory(error)
+        if code:  # as if the system had killed it: the task is given to another worker, then split
+            os._exit(code)
+        say(**error_event(error, run))
+
+
+def end_for_memory(error: Exception) -> int:
+    """The exit code of a worker that was refused memory, which may be its image's fault; 0 for other errors."""
+    if not refused(error):
+        return 0
+    try:
+        return NO_MEMORY if short() else 1
+    except MemoryError:
+        return NO_MEMORY
+
+
+def error_event(error: Exception, run: Path) -> dict[str, Any]:
+    """What a worker says of an error after which the work cannot go on: the message and the command's exit code."""
+    if isinstance(error, OSError):
+        error = explain_os_error(error, run, begun=True)
+    if isinstance(error, SnellenError):
+        return {"event": "error", "message": str(error), "exit_code": error.exit_code}
+    traceback.print_exception(error)  # a defect, not an image: no other worker would do better
+    return {"event": "error", "message": f"a worker failed: {type(error).__name__}: {error}", "exit_code": 1}

@@ -12,7 +12,7 @@ from PIL import Image
 from snellen.datasets import DataSet, open_dataset
 from snellen.errors import SnellenError
 from snellen.zoom.grid import ViewRule
-from snellen.zoom.render import UnreadableImage, decode, render, without_border
+from snellen.zoom.render import UnreadableImage, decode, render, render_plain, without_border
 
 # Longest sides in pixels: up to twice what the page shows, for fine screens.
 THUMBNAIL, VIEW = 288, 192
@@ -85,12 +85,20 @@ def _pictures(
         if hashlib.sha256(content).hexdigest() != key.sha256:
             return Pictures(why=CHANGED)
         image = without_border(decode(content), dataset.border)
-        views = {rule: encode(Image.fromarray(render(image, [rule])[0]), VIEW) for rule in rules}
+        views = {rule: encode(_view(image, rule), VIEW) for rule in rules}
         return Pictures(encode(image, THUMBNAIL), "", image.size, views)
     except FileNotFoundError:
         return Pictures(why=GONE)
     except (OSError, UnreadableImage, SnellenError):
         return Pictures(why=REFUSED)
+
+
+def _view(image: Image.Image, rule: ViewRule) -> Image.Image:
+    try:  # one resize takes less time than to import numba
+        view = render_plain(image, [rule])
+    except UnreadableImage:  # a panorama that only `render` can cut
+        view = render(image, [rule])
+    return Image.fromarray(view[0])
 
 
 def encode(image: Image.Image, side: int) -> Picture:

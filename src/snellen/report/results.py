@@ -1,7 +1,6 @@
 """The benchmark's results: `results.csv` in timm's columns and more, and a table on a terminal."""
 
 import csv
-import fcntl
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,8 @@ from snellen.analysis.accuracy import Share
 from snellen.analysis.benchmark import Result, group_letters
 from snellen.atomic import write_atomic, writing
 from snellen.errors import UsageError
+from snellen.files import read_bytes
+from snellen.locks import only_here
 from snellen.report.tables import percent, print_errors
 
 # The first nine are timm's, from its validation script's results; what names a row is in KEY.
@@ -68,8 +69,8 @@ def read_results(out: Path) -> dict[tuple[str, ...], dict[str, str]]:
     """The rows of `results.csv` under `out`, by what names them; UsageError where it is none of Snellen's."""
     path = out / "results.csv"
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.DictReader(file))
+        text = read_bytes(path).decode("utf-8")
+        lines = list(csv.DictReader(io.StringIO(text, newline="")))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -82,8 +83,7 @@ def read_results(out: Path) -> dict[tuple[str, ...], dict[str, str]]:
 def write_results(out: Path, results: Sequence[Result]) -> Path:
     """Write `results.csv` under `out`: these results, and the rows of earlier ones that they do not replace."""
     path = out / "results.csv"
-    with writing(out), (out / ".results.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another command may be adding rows of its own
+    with writing(out), only_here(out, ".results.lock", wait=True):  # another command may be adding rows of its own
         rows = read_results(out)
         for result in results:
             row = result_row(result)

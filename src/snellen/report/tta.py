@@ -9,6 +9,7 @@ from rich.table import Table
 
 from snellen.analysis.methods import MethodResult, MethodResults
 from snellen.atomic import write_atomic, writing
+from snellen.files import make_folder
 from snellen.report.tables import percent, print_errors
 
 
@@ -85,7 +86,7 @@ def write_methods(results: MethodResults, folder: Path) -> Path:
     from snellen.report.figures.style import save
 
     with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         for kind, content in save(methods_figure(results), ("png", "svg")).items():
             write_atomic(folder / f"methods.{kind}", content)
     return folder / "methods.svg"

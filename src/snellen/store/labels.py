@@ -2,11 +2,13 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from snellen.errors import DataError
+from snellen.files import entries, exists, read_bytes
 from snellen.labels import IMAGENET_1K, ClassSpace
 
 
@@ -27,11 +29,11 @@ def find_labels(run: Path, source: str | Path | None) -> Path:
     if source is None:
         return run / labels_file()
     kept = run / labels_file(str(source))
-    if Path(source).name == str(source) and kept.is_file():
+    if Path(source).name == str(source) and exists(kept):
         return kept
     if Path(source).is_file():
         return Path(source)
-    names = sorted(path.name.removeprefix("labels.").removesuffix(".csv") for path in run.glob("labels.*.csv"))
+    names = [file.name[7:-4] for file in entries(run) if re.fullmatch(r"labels\..+\.csv", file.name)]
     there = f"the run has {', '.join(names)}" if names else "the run has no other than its own"
     raise DataError(f"no labels {str(source)!r}: {there}; or give a CSV with columns image_id and labels")
 
@@ -51,8 +53,8 @@ def read_labels(path: Path, ids: Sequence[str], space: ClassSpace) -> list[list[
     Raises DataError where an image has no row, and for a class that `space` does not have.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header, *rows = [row for row in csv.reader(file) if row] or [[]]
+        text = io.StringIO(read_bytes(path).decode("utf-8-sig"), newline="")
+        header, *rows = [row for row in csv.reader(text) if row] or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"labels cannot be read from {str(path)!r}: {error}") from error
     if not rows or not {"image_id", "labels"} <= set(header):

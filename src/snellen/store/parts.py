@@ -1,33 +1,80 @@
 """One Parquet file of a run: reading it, and where its answers belong."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from snellen.errors import UsageError
+from snellen.errors import Stopped, UsageError
+from snellen.files import RangedFile, entry, read_bytes
+from snellen.places import is_remote
+from snellen.trouble import PASSING
+
+# Files of a store that are fetched at the same time, as long as they are no more than these bytes.
+FETCHED_AT_ONCE = 16
+AHEAD_BYTES = 256 * 2**20
+# A file of a store that is no longer is fetched whole: two requests for parts of it would take longer.
+WHOLE_BYTES = 512 * 2**10
+# What a request for a part of it brings beyond what was asked for: the small columns that lie side by side.
+RANGE_BYTES = 256 * 2**10
 
 
-def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """A file's rows, of some columns or all; UsageError where it, or one of them, cannot be read."""
+def read_part(path: Path, columns: Sequence[str] | None = None, size: int | None = None) -> pa.Table:
+    """A file's rows, of some columns or all; of a large one in a store only these columns' bytes are fetched.
+
+    size: its length in bytes, where it is known, which saves a store a question.
+    Raises UsageError where it, or one of the columns, cannot be read; Stopped where its store cannot be reached.
+    """
     try:
-        with pq.ParquetFile(path, memory_map=False) as file:
+        with pq.ParquetFile(_opened(path, size), memory_map=False, pre_buffer=False) as file:
             lacking = set(columns or ()) - set(file.schema_arrow.names)
             if lacking:
                 raise pa.ArrowInvalid(f"no column {min(lacking)!r}")
             return file.read(columns=list(columns) if columns else None, use_threads=False)
     except (OSError, pa.ArrowInvalid) as error:
+        if is_remote(path) and isinstance(error, OSError) and error.errno in PASSING:
+            raise Stopped(f"{str(path)!r} cannot be reached: {error}; run the same command again") from error
         raise UsageError(f"{str(path)!r} cannot be read ({error}); run the study again to redo its shard") from error
 
 
-def each(work: Callable[[Path], None], paths: Sequence[Path]) -> None:
-    """Do the work for every path, on as many threads as there are cores: Arrow and NumPy run beside each other."""
-    with ThreadPoolExecutor(pa.cpu_count()) as pool:
-        for _ in pool.map(work, paths):
+def read_parts(files: Sequence[tuple[Path, int | None]], columns: Sequence[str] | None) -> Iterator[pa.Table]:
+    """The rows of each file in turn; those of a store are fetched some ahead."""
+    if not files or not is_remote(files[0][0]):
+        yield from (read_part(path, columns, size) for path, size in files)
+        return
+    ahead = max(1, min(FETCHED_AT_ONCE, AHEAD_BYTES // max(1, *(size or 0 for _, size in files))))
+    waiting: deque[Future[pa.Table]] = deque()
+    with ThreadPoolExecutor(ahead) as pool:
+        for path, size in files:
+            waiting.append(pool.submit(read_part, path, columns, size))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _opened(path: Path, size: int | None) -> Any:
+    """What Arrow reads a file from."""
+    if not is_remote(path):
+        return path
+    size = entry(path).size if size is None else size
+    return pa.BufferReader(read_bytes(path, size)) if size <= WHOLE_BYTES else RangedFile(path, size, RANGE_BYTES)
+
+
+def each(work: Callable[[Path, int | None], None], files: Sequence[tuple[Path, int | None]]) -> None:
+    """Do the work for every file: on as many threads as there are cores, since Arrow and NumPy run beside each other.
+
+    Files of a store are waited for, by more threads.
+    """
+    waited_for = bool(files) and is_remote(files[0][0])
+    with ThreadPoolExecutor(FETCHED_AT_ONCE if waited_for else pa.cpu_count()) as pool:
+        for _ in pool.map(lambda file: work(*file), files):
             pass
 
 

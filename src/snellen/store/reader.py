@@ -1,7 +1,5 @@
-"""Reading runs: the long table, the answers as arrays, and whether they are right by any label source."""
+"""Reading a run: the long table, the answers as arrays, and whether they are right by any label source."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,9 +14,10 @@ from numpy.typing import NDArray
 from snellen.datasets.spec import parse_name
 from snellen.errors import UsageError
 from snellen.labels import IMAGENET_1K, ClassMap, ClassSpace, correct_by_labels
+from snellen.store.commits import own_commits, read_commits
 from snellen.store.labels import find_labels, read_labels
-from snellen.store.parts import block, cells, each, read_part
-from snellen.store.schema import FORMAT, KINDS
+from snellen.store.parts import block, cells, each, read_part, read_parts
+from snellen.store.schema import KINDS
 from snellen.zoom.grid import Grid
 
 if TYPE_CHECKING:
@@ -69,8 +68,8 @@ class Run:
 
     @cached_property
     def commits(self) -> dict[int, dict[str, Any]]:
-        """The commit records, by shard."""
-        return read_commits(self.path)
+        """The commit records, by shard; those of another run or of other images are left out."""
+        return own_commits(read_commits(self.path), self.record)
 
     @property
     def complete(self) -> bool:
@@ -87,13 +86,12 @@ class Run:
 
     def _parts(self, kind: str, columns: Sequence[str] | None) -> Iterator[pa.Table]:
         """One kind of table of each committed shard, in the order of images."""
-        for path in self._paths(kind):
-            yield read_part(path, columns)
+        yield from read_parts(self._files(kind), columns)
 
-    def _paths(self, kind: str) -> list[Path]:
-        """The files of one kind of table, in the order of images."""
+    def _files(self, kind: str) -> list[tuple[Path, int | None]]:
+        """The files of one kind of table, in the order of images, and their lengths."""
         found = (commit["files"].get(kind) for commit in self.commits.values())
-        return [self.path / "parts" / file["name"] for file in found if file]
+        return [(self.path / "parts" / file["name"], file.get("bytes")) for file in found if file]
 
     def frame(self) -> pa.Table:
         """The long table, a row for each image and zoom; `.to_pandas()` gives a DataFrame."""
@@ -137,8 +135,8 @@ class Run:
         shape = len(self.images), len(self.grid)
         arrays = [np.full(shape, np.nan if np.issubdtype(kind, np.floating) else -1, kind) for kind in kinds]
 
-        def place(path: Path) -> None:  # one at a time in each thread: memory does not pile up
-            part = read_part(path, ["image", "zoom", *columns])
+        def place(path: Path, size: int | None) -> None:  # one at a time in each thread: memory does not pile up
+            part = read_part(path, ["image", "zoom", *columns], size)
             image, zoom = part["image"].to_numpy(), part["zoom"].to_numpy()
             rows = block(self.images, shape[1], image, zoom)
             where = cells(self.images, shape[1], image, zoom) if rows is None else rows
@@ -150,7 +148,7 @@ class Run:
                     self.check_answers(values)
                 array[where] = values if rows is None else values.reshape(-1, shape[1])
 
-        each(place, self._paths("predictions"))
+        each(place, self._files("predictions"))
         return arrays
 
     @property
@@ -240,110 +238,3 @@ class Run:
         if zoom is None:
             raise UsageError(f"the grid {self.grid.name!r} of {str(self.path)!r} has no 1-crop zoom")
         return share(self.correct(labels)[:, zoom])
-
-
-def load_run(path: str | Path) -> Run:
-    """The run in a directory: the one that holds run.json, or a folder above exactly one such.
-
-    Raises UsageError where there is none, or more than one.
-    """
-    runs = find_runs(Path(path))
-    if len(runs) != 1:
-        names = ", ".join(str(run.path) for run in runs)
-        raise UsageError(f"{str(path)!r} holds {len(runs)} runs; name one of them: {names}")
-    return runs[0]
-
-
-def find_runs(path: Path, methods: bool = False) -> list[Run]:
-    """Every run at or below `path`, by directory name; UsageError where there is none.
-
-    methods: those of `tta`, which hold answers of methods, in place of those that hold answers of views.
-    """
-    if path.exists() and not path.is_dir():
-        raise UsageError(f"{str(path)!r} is a file; give the OUT of a study, or a run below it")
-    if not path.is_dir():
-        raise UsageError(f"no directory {str(path)!r}; give the OUT of a study, or a run below it")
-    found = [path] if (path / "run.json").is_file() else sorted(file.parent for file in path.glob("**/run.json"))
-    runs = [Run(folder, read_run_json(folder)) for folder in found]
-    wanted = [run for run in runs if ("methods" in run.record) == methods]
-    if not wanted:
-        what, how = ("answers of methods", "tta") if methods else ("run", "study")
-        raise UsageError(
-            f"no {what} in {str(path)!r}: no run.json of any in it or below; `snellen {how} … -o {path}` makes one"
-        )
-    return wanted
-
-
-def read_run_json(path: Path) -> dict[str, Any]:
-    """The run.json of a run directory; UsageError where it is none, or of another format."""
-    try:
-        record: dict[str, Any] = json.loads((path / "run.json").read_bytes())
-    except FileNotFoundError:
-        raise UsageError(f"{str(path)!r} is not a run: it has no run.json") from None
-    except ValueError as error:
-        raise UsageError(f"{str(path / 'run.json')!r} is damaged ({error}); move the directory away") from error
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise UsageError(f"{str(path)!r} was written in another format than {FORMAT}; use another -o")
-    try:
-        card, bounds = record["model"]["card"], record["shards"]
-        Grid.from_json(record["grid"])
-        whole = {"spec", "precision"} <= record["model"].keys() and {"space", "keys"} <= card.keys()
-        whole &= bounds[0] == 0 and all(isinstance(b, int) for b in bounds) and bounds == sorted(set(bounds))
-        whole &= {"fingerprint", "fingerprint_parts", "data", "batch_size", "sessions"} <= record.keys()
-        whole &= all(isinstance(record["data"][key], str) for key in ("spec", "name"))
-        whole &= all(isinstance(source, str) for source in record["data"].get("label_sources", ("own",)))
-        if record.get("classes"):
-            outputs = len(IMAGENET_1K) if card["space"] == IMAGENET_1K.name else len(card["keys"])
-            whole &= record["classes"]["outputs"] == outputs and ClassMap.from_json(record["classes"]) is not None
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-        whole = False
-    if not whole:
-        raise UsageError(f"{str(path / 'run.json')!r} is damaged (fields are missing); move the directory away")
-    return record
-
-
-def read_commits(run: Path) -> dict[int, dict[str, Any]]:
-    """Every commit record of a run, by shard, in order; one that is not whole counts as absent."""
-    commits = {}
-    for path in (run / "commits").glob("*.json"):
-        if not path.stem.isdecimal():
-            continue
-        try:
-            commit = json.loads(path.read_bytes())
-        except ValueError:
-            continue
-        if _is_commit(commit):
-            commits[int(path.stem)] = commit
-    return dict(sorted(commits.items()))
-
-
-def _is_commit(commit: Any) -> bool:
-    """Whether a commit record has the form Snellen writes; a file it names must lie in the run's own folder."""
-    try:
-        files = commit["files"]
-        names = [file["name"] for file in files.values() if isinstance(file["sha256"], str)]
-        plain = all(Path(name).name == name and name not in {"", ".", ".."} and "\0" not in name for name in names)
-    except (TypeError, KeyError, AttributeError):
-        return False
-    return plain and len(names) == len(files)
-
-
-def damaged_files(run: Path, commit: dict[str, Any]) -> list[str]:
-    """Names of a commit's files that are gone, or whose bytes are not those it names.
-
-    All probabilities are gigabytes: of their files only the length is compared.
-    """
-    damaged = []
-    for kind, file in commit["files"].items():
-        path = run / "parts" / file["name"]
-        try:
-            if kind == "probs":
-                same = path.stat().st_size == file["bytes"]
-            else:
-                with path.open("rb") as handle:
-                    same = hashlib.file_digest(handle, "sha256").hexdigest() == file["sha256"]
-        except OSError:
-            same = False
-        if not same:
-            damaged.append(file["name"])
-    return damaged

@@ -1,5 +1,6 @@
 """Committing a shard: its Parquet files first, then the one record that makes them exist."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -12,19 +13,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from snellen.atomic import create_atomic, sync_folder, write_new
+from snellen.files import entry, exists, remove
+from snellen.places import is_remote
+from snellen.store.commits import commit_path
 from snellen.store.schema import KINDS
-
-
-def commit_path(run: Path, shard: int) -> Path:
-    """Where the commit record of a shard stands."""
-    return run / "commits" / f"{shard:05d}.json"
 
 
 def commit(run: Path, shard: int, tables: Mapping[str, pa.Table], record: dict[str, Any]) -> bool:
     """Write a shard's tables and then its commit record; False if another writer had committed it first.
 
     Each writer's files carry a token of its own, so that two writers of one shard never touch each other's files;
-    the record, created only if absent, decides which exist. The loser removes its own.
+    the record, created only if absent, decides which exist. The loser removes its own. Of a file in a store the record
+    also says which tag the store gave its content, where it gives any: one listing then tells whether it is the same.
     """
     token = uuid.uuid4().hex[:8]
     files: dict[str, dict[str, Any]] = {}
@@ -36,13 +36,16 @@ def commit(run: Path, shard: int, tables: Mapping[str, pa.Table], record: dict[s
             paths.append(path)
             write_new(path, data)
             files[kind] = {"name": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            tag = entry(path).tag if is_remote(path) else None
+            files[kind] |= {"tag": tag} if tag else {}
         sync_folder(run / "parts")
         text = json.dumps({"shard": shard, **record, "files": files}, indent=1)
         if create_atomic(commit_path(run, shard), text.encode()):
             return True
     except BaseException:
-        if not commit_path(run, shard).exists():  # the failure may have come just after the record was in place
-            _remove(paths)
+        with contextlib.suppress(OSError):  # then they are removed when the run is opened again, some time later
+            if not exists(commit_path(run, shard)):  # the failure may have come just after the record was in place
+                _remove(paths)
         raise
     _remove(paths)
     return False
@@ -65,4 +68,4 @@ def encode(kind: str, table: pa.Table) -> bytes:
 
 def _remove(paths: list[Path]) -> None:
     for path in paths:
-        path.unlink(missing_ok=True)
+        remove(path)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,11 @@ from snellen.tta.methods import Method
 from snellen.tta.policy import lead_z
 from snellen.zoom.render import UnreadableImage, render
 
+Owner = TypeVar("Owner")
+
 
 @dataclass
-class Race:
+class Race(Generic[Owner]):
     """One image under way.
 
     owner: what its caller knows it by.
@@ -29,7 +31,7 @@ class Race:
     error: why it has no answer.
     """
 
-    owner: Any
+    owner: Owner
     picture: Image.Image
     known: Mapping[int, NDArray[np.float32]]
     total: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
@@ -45,13 +47,13 @@ class Race:
 
 
 def settle_all(
-    races: Iterator[Race], method: Method, network: Answering, together: int, classes: ClassMap | None = None
-) -> Iterator[Race]:
+    races: Iterator[Race[Owner]], method: Method, network: Answering, together: int, classes: ClassMap | None = None
+) -> Iterator[Race[Owner]]:
     """Show each image its next view until its answer is settled; images come out as they are done, not in order.
 
     method: an `anytime` method. together: images under way at once, which is the size of a batch.
     """
-    pool: list[Race] = []
+    pool: list[Race[Owner]] = []
     while True:
         while len(pool) < together and (race := next(races, None)) is not None:
             if _settled_by_known(race, method):
@@ -70,19 +72,19 @@ def settle_all(
         pool = still
 
 
-def _settled(race: Race, method: Method) -> bool:
+def _settled(race: Race[Any], method: Method) -> bool:
     views = len(method.rules)
     return race.shown > 0 and bool(lead_z(race.total, race.shown, views) >= method.threshold)
 
 
-def _settled_by_known(race: Race, method: Method) -> bool:
+def _settled_by_known(race: Race[Any], method: Method) -> bool:
     """Take in views that are known as long as they come next; whether that settles it."""
     while not (settled := _settled(race, method)) and race.shown in race.known:
         race.add(race.known[race.shown])
     return settled
 
 
-def _round(pool: list[Race], method: Method, network: Answering, classes: ClassMap | None) -> None:
+def _round(pool: list[Race[Any]], method: Method, network: Answering, classes: ClassMap | None) -> None:
     """Every race's next view, in one batch."""
     views, shown = [], []
     for race in pool:

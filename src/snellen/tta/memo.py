@@ -62,7 +62,7 @@ class Memo:
     precision: `fp32`, or `bf16` = autocast over float32 parameters.
     classes: the entropy is of these classes alone, as the published code has it for class subsets; `logits` are whole.
     compiled: compile the step on a CPU, once for a network and number of views: some tens of seconds the first time on
-        a machine. Where that fails the step runs eagerly, and `notes` says so.
+        a machine. Where that fails a RuntimeWarning says so, and the step runs eagerly.
 
     Raises ModelError for a network whose parameters are not float32, and for `fp16`, in which gradients vanish.
     """
@@ -91,7 +91,6 @@ class Memo:
                     "choose precision bf16"
                 )
         self.options = options
-        self.notes: tuple[str, ...] = ()
         self._device = torch.device(device)
         self._size = size
         self._rule = rule or view_set("center", size).rules[0]
@@ -195,7 +194,8 @@ class Memo:
             self._gradient(self._network_input(views))
         except Exception as error:  # no compiler, or a network it cannot take: many kinds; eager raises what is real
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            self.notes = (f"MEMO runs eagerly, about half as fast: its step could not be compiled ({reason})",)
+            note = f"MEMO runs eagerly, about half as fast: its step could not be compiled ({reason})"
+            warnings.warn(note, RuntimeWarning, stacklevel=3)
             self._loss = self._entropy
 
 

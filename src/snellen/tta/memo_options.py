@@ -10,7 +10,7 @@ from snellen.errors import UsageError
 Augment = Literal["rrc", "augmix"]
 # Views an image: the text of arXiv 2304.05538 says 16, its released code takes 64.
 PRESETS = {"paper": 16, "released": 64}
-SETTINGS = "preset=paper|released, k=16, lr=0.00025, prior=16|none, scale=0.08:1, flip=yes|no"
+SETTINGS = "preset=paper|released, k=16, lr=0.00025, prior=16|none, scale=0.08:1, flip=yes|no, seed=0"
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def memo_preset(name: str = "paper", augment: Augment = "rrc") -> MemoOptions:
 def parse_memo(text: str) -> MemoOptions:
     """The settings of a method as text: `memo-rrc` or `memo-augmix`, then settings, then perhaps `+flip`.
 
-    Settings: `preset` (paper where there is none), and in its place `k`, `lr`, `prior`, `scale`, `flip`.
+    Settings: `preset` (paper where there is none), and in its place `k`, `lr`, `prior`, `scale`, `flip`, `seed`.
     Raises UsageError for anything else.
 
     >>> parse_memo("memo-rrc,preset=released,prior=none+flip")
@@ -80,7 +80,10 @@ def parse_memo(text: str) -> MemoOptions:
     found = re.fullmatch(r"memo-(rrc|augmix)((?:,[a-z]+=[^,+]+)*)(\+flip)?", text)
     if not found:
         raise UsageError(f"method {text!r}: expected memo-rrc or memo-augmix, with settings as in memo-rrc,{SETTINGS}")
-    given = dict(part.split("=", 1) for part in found[2].split(",")[1:])
+    settings = found[2].split(",")[1:]
+    given = dict(setting.split("=", 1) for setting in settings)
+    if len(given) < len(settings):
+        raise UsageError(f"method {text!r}: a setting is given twice; give it once")
     options = memo_preset(given.pop("preset", "paper"), "rrc" if found[1] == "rrc" else "augmix")
     try:
         changes = dict(_setting(name, value) for name, value in given.items())
@@ -92,6 +95,8 @@ def parse_memo(text: str) -> MemoOptions:
 def _setting(name: str, value: str) -> tuple[str, Any]:
     if name == "k":
         return "views", int(value)
+    if name == "seed":
+        return "seed", int(value)
     if name == "lr":
         return "lr", float(value)
     if name == "prior":

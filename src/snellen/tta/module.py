@@ -1,57 +1,23 @@
 """Zooms at test time as a torch module: images at source resolution in, one merged answer each out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 
-from snellen.classifiers.base import IMAGENET_MEAN, IMAGENET_STD, OwnTransform
-from snellen.classifiers.loaded import triple
-from snellen.classifiers.network import probe
-from snellen.classifiers.spec import parse_spec
-from snellen.errors import ModelError, UsageError
-from snellen.labels import IMAGENET_1K, ClassSpace
+from snellen.classifiers.base import OwnTransform
+from snellen.errors import UsageError
+from snellen.tta.explain import Explanation, Vote
+from snellen.tta.given import as_pictures, device_of, given_model
 from snellen.tta.merge import Merge, merged, parse_merge
-from snellen.tta.policy import Policy, check_size
+from snellen.tta.policy import Policy, check_size, read_policy
 from snellen.tta.views import view_set
-from snellen.zoom.grid import WINDOW, Grid, ViewRule
+from snellen.zoom.grid import Grid, ViewRule
 from snellen.zoom.render import UnreadableImage, render
 
 # Views in one forward pass where nothing else is said.
 BATCH = 32
-
-
-@dataclass(frozen=True)
-class Vote:
-    """What one view says. `agrees`: whether it is the class of the merged answer."""
-
-    rule: ViewRule
-    answer: str
-    confidence: float
-    agrees: bool
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """How an image's answer came about: its class, its share of the merged scores, and every view's vote."""
-
-    answer: str
-    confidence: float
-    votes: tuple[Vote, ...]
-
-    def __str__(self) -> str:
-        agree = sum(vote.agrees for vote in self.votes)
-        lines = [f"{self.answer} ({self.confidence:.1%}), {agree} of {len(self.votes)} views agree"]
-        for vote in self.votes:
-            rule, mark = vote.rule, "=" if vote.agrees else " "
-            place = (
-                f"scale {rule.scale or rule.resize}, row {rule.row}, col {rule.col}{', mirrored' if rule.flip else ''}"
-            )
-            lines.append(f"{mark} {place}: {vote.answer} ({vote.confidence:.1%})")
-        return "\n".join(lines)
 
 
 class ZoomTTA(torch.nn.Module):
@@ -101,17 +67,15 @@ class ZoomTTA(torch.nn.Module):
         if batch_size < 1:
             raise UsageError(f"batch_size={batch_size}: expected at least 1")
         self._merge = parse_merge(merge)
-        known = _known(model, mean, std, classes)
-        self.size, self.classes = _shown_size(known, size)
-        self.network = known.module
+        given = given_model(model, mean, std, classes, size)
+        self.size, self.names, self.network = given.size, given.names, given.module
         self.mean: torch.Tensor
         self.std: torch.Tensor
-        device = _device_of(known.module)
-        self.register_buffer("mean", torch.tensor(known.mean, device=device).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(known.std, device=device).view(1, 3, 1, 1), persistent=False)
-        self.names = _names(known.space, self.classes)
+        device = device_of(given.module)
+        self.register_buffer("mean", torch.tensor(given.mean, device=device).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(given.std, device=device).view(1, 3, 1, 1), persistent=False)
         self.policy = _policy(views, self._merge)
-        rules = self.policy.rules if self.policy else _rules(views, self.size, known.own)
+        rules = self.policy.rules if self.policy else _rules(views, self.size, given.own)
         if self.policy:
             check_size(self.policy, self.size)
         elif any(rule.size != self.size for rule in rules):
@@ -125,7 +89,7 @@ class ZoomTTA(torch.nn.Module):
         """Log-probabilities `[images, classes]` of one image or several at source resolution."""
         pictures = as_pictures(images)
         if not pictures:
-            return torch.empty(0, self.classes, device=self.mean.device)
+            return torch.empty(0, len(self.names), device=self.mean.device)
         scores, _ = self._settle(pictures) if self.policy else self._all(pictures)
         return _log(scores, self._merge)
 
@@ -154,15 +118,21 @@ class ZoomTTA(torch.nn.Module):
 
     def _all(self, pictures: Sequence[Image.Image]) -> tuple[torch.Tensor, torch.Tensor]:
         """Merged scores `[images, classes]`, and the views' probabilities `[images, views, classes]`."""
-        probs = torch.stack([self._probs(_cut(picture, self.rules)) for picture in pictures])
-        return _merged(probs, self._merge), probs
+        together = max(1, self.batch_size // len(self.rules))  # images with few views share a pass
+        probs = []
+        for start in range(0, len(pictures), together):
+            group = pictures[start : start + together]
+            views = torch.cat([_cut(picture, self.rules) for picture in group])
+            probs.append(self._probs(views).reshape(len(group), len(self.rules), -1))
+        found = torch.cat(probs)
+        return _merged(found, self._merge), found
 
     def _settle(self, pictures: Sequence[Image.Image]) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """The same, with each image's views as far as it was shown: one round a view, over images under way."""
         assert self.policy is not None
         open_ = list(range(len(pictures)))
         shown: list[list[torch.Tensor]] = [[] for _ in pictures]
-        totals: list[torch.Tensor] = [torch.zeros(self.classes, device=self.mean.device)] * len(pictures)
+        totals: list[torch.Tensor] = [torch.zeros(len(self.names), device=self.mean.device)] * len(pictures)
         for k, rule in enumerate(self.rules, 1):
             views = torch.cat([_cut(pictures[i], (rule,)) for i in open_])
             for i, row in zip(open_, self._probs(views), strict=True):
@@ -176,70 +146,8 @@ class ZoomTTA(torch.nn.Module):
         return scores, [torch.stack(rows) for rows in shown]
 
 
-@dataclass(frozen=True)
-class _Known:
-    """A network and what is known of it."""
-
-    module: torch.nn.Module
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    own: OwnTransform | None
-    space: ClassSpace | None
-
-
-def _known(
-    model: "str | torch.nn.Module",
-    mean: Sequence[float] | float | None,
-    std: Sequence[float] | float | None,
-    classes: Sequence[str] | None,
-) -> _Known:
-    if isinstance(model, str):
-        if mean is not None or std is not None or classes is not None:
-            raise ModelError("mean, std and classes go with a module; with a spec, write ,mean=…,std=…,classes=FILE")
-        from snellen.classifiers.sources import load
-
-        loaded = load(_viewable(model))
-        return _Known(loaded.module, loaded.mean, loaded.std, loaded.own, loaded.space)
-    if not isinstance(model, torch.nn.Module):
-        raise ModelError(f"{model!r} is no model: give a spec or a torch.nn.Module")
-    config = getattr(model, "pretrained_cfg", None) or {}  # what timm keeps with its networks
-    means = triple("mean", config.get("mean", IMAGENET_MEAN) if mean is None else mean)
-    stds = triple("std", config.get("std", IMAGENET_STD) if std is None else std)
-    space = None if classes is None else ClassSpace.of_names(tuple(classes))
-    return _Known(model.eval(), means, stds, None, space)
-
-
-def _viewable(text: str) -> Any:
-    spec = parse_spec(text)
-    if spec.kind == "vlm":
-        raise ModelError(f"{text} answers in words and gives no logits: its views cannot be merged")
-    return spec
-
-
-def _shown_size(known: _Known, size: int | None) -> tuple[int, int]:
-    """The side of the views and the number of classes; ModelError where the network cannot run on such views."""
-    own = known.own.size if known.own else WINDOW
-    sizes = (size,) if size else tuple(dict.fromkeys((WINDOW, own)))
-    return probe(known.module, sizes, _device_of(known.module))
-
-
-def _device_of(module: torch.nn.Module) -> torch.device:
-    return next((value.device for value in module.parameters()), torch.device("cpu"))
-
-
-def _names(space: ClassSpace | None, classes: int) -> tuple[str, ...]:
-    space = space or (IMAGENET_1K if classes == len(IMAGENET_1K) else None)
-    if space is None:
-        return tuple(f"class {k}" for k in range(classes))
-    if len(space) != classes:
-        raise ModelError(f"{len(space)} class names, but the model gives {classes} logits; name every class")
-    return space.names
-
-
 def _policy(views: "str | Grid | Policy", merge: Merge) -> Policy | None:
     if isinstance(views, str) and views.endswith(".json"):
-        from snellen.tta.policy import read_policy
-
         views = read_policy(views)
     if not isinstance(views, Policy):
         return None
@@ -280,32 +188,3 @@ def _settled(policy: Policy, total: torch.Tensor, k: int) -> list[bool]:
 def _log(scores: torch.Tensor, merge: Merge) -> torch.Tensor:
     logs = torch.log(scores)
     return logs - logs.logsumexp(1, keepdim=True) if merge.name == "max" else logs
-
-
-@torch.compiler.disable  # type: ignore[untyped-decorator]
-def as_pictures(images: Any) -> list[Image.Image]:
-    """RGB images of one image or a list: PIL, uint8 arrays `[h, w, 3]`, uint8 tensors `[3, h, w]` or `[n, 3, h, w]`.
-
-    Raises UsageError for anything else; it says what was given.
-    """
-    if isinstance(images, list | tuple):
-        return [picture for image in images for picture in as_pictures(image)]
-    if isinstance(images, Image.Image):
-        return [images.convert("RGB")]
-    if isinstance(images, torch.Tensor):
-        if images.dtype == torch.uint8 and images.ndim in (3, 4) and images.shape[-3] == 3:
-            batch = images if images.ndim == 4 else images[None]
-            return [Image.fromarray(image) for image in batch.permute(0, 2, 3, 1).contiguous().cpu().numpy()]
-        raise UsageError(
-            f"a tensor of {str(images.dtype).removeprefix('torch.')} {list(images.shape)}: expected decoded pixels, "
-            "uint8 [3, height, width] at source resolution, not normalised ones"
-        )
-    if isinstance(images, np.ndarray):
-        if images.dtype == np.uint8 and images.ndim in (3, 4) and images.shape[-1] == 3:
-            return [Image.fromarray(image) for image in images.reshape(-1, *images.shape[-3:])]
-        raise UsageError(
-            f"an array of {images.dtype} {list(images.shape)}: expected decoded pixels, uint8 [height, width, 3]"
-        )
-    raise UsageError(
-        f"{type(images).__name__}: expected PIL images, uint8 arrays or uint8 tensors at source resolution"
-    )

@@ -4,13 +4,14 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
-from snellen.classifiers import prepare
+from snellen.classifiers.backends import CONVERTED
 from snellen.datasets import open_dataset
 from snellen.engine.plan import Work
-from snellen.engine.progress import Reporter, silent
+from snellen.engine.running import Running, completed, prepare_model
 from snellen.errors import ModelError
+from snellen.places import place
 from snellen.store import Run
 from snellen.study import show
 from snellen.tta.memo_options import parse_memo
@@ -36,17 +37,7 @@ def tta(
     root: str | Path | None = None,
     labels: str | Path | None = None,
     out: str | Path = "snellen-out",
-    limit: int | None = None,
-    precision: str = "fp32",
-    backend: str = "auto",
-    device: str = "auto",
-    batch_size: int | None = None,
-    workers: int | None = None,
-    mean: Sequence[float] | float | None = None,
-    std: Sequence[float] | float | None = None,
-    classes: Sequence[str] | None = None,
-    name: str | None = None,
-    report: Reporter = silent,
+    **running: Unpack[Running],
 ) -> Run:
     """Answer every image of a data set by every method, in one pass; a run that `out` holds part of is completed.
 
@@ -58,48 +49,30 @@ def tta(
     Raises UsageError for a method that is none, ModelError where the backend asked for has no gradients but MEMO needs
     them, and what `study` raises.
     """
+    options = completed("tta", running)
+    report = options["report"]
     held = policy if isinstance(policy, Policy) or policy is None else read_policy(policy)
     memo = [text for text in methods if is_memo(text)]
-    if memo and backend == "openvino":
+    if memo and options["backend"] in CONVERTED:
         raise ModelError(
-            f"{memo[0]} needs gradients, which the openvino backend has not; leave --backend out, or torch"
+            f"{memo[0]} needs gradients, which the {options['backend']} backend has not; leave --backend out, or torch"
         )
     for text in methods:  # a wrong one is cheaper to find than a model is to prepare
         check_method(text, held)
     if memo and not isinstance(model, str):
-        backend = "torch"  # only the object itself has gradients: its converted form does not lead back to it
+        # Only the object itself has gradients: its converted form does not lead back to it.
+        options["backend"] = "torch"
     report.status(f"opening {data}")
     dataset = open_dataset(data, root)
-    report.status(f"preparing {model if isinstance(model, str) else name or type(model).__name__}")
-    prepared = prepare(
-        model,
-        precision=precision,
-        backend=backend,
-        device=device,
-        batch_size=batch_size,
-        mean=mean,
-        std=std,
-        classes=classes,
-        name=name,
-    )
-    if memo and precision == "fp16":
+    prepared = prepare_model(model, options)
+    if memo and options["precision"] == "fp16":
         raise ModelError(f"{memo[0]} in fp16: its gradients would vanish; use --precision fp32 or bf16")
     chosen = parse_methods(methods, held, prepared.card.view_size, prepared.card.own)
     for method in chosen:
         if dataset.fingerprint in method.learned_from:
             report.status(f"{method.name} was learned from these very images: its accuracy here is optimistic")
-    return show(
-        dataset,
-        prepared,
-        _grid(chosen),
-        Path(out),
-        labels=[labels],
-        limit=limit,
-        batch_size=batch_size,
-        workers=workers,
-        work=Work(LOADER, [method.to_json() for method in chosen], _cost(chosen)),
-        report=report,
-    )
+    work = Work(LOADER, [method.to_json() for method in chosen], _cost(chosen))
+    return show(dataset, prepared, _grid(chosen), place(out), options, labels=[labels], work=work)
 
 
 def _grid(methods: Sequence[Method]) -> Grid:

@@ -6,15 +6,14 @@ it would have cost alone.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from PIL import Image
 
 from snellen.classifiers import Classifier, Prepared
 from snellen.datasets import DataSet
@@ -23,60 +22,23 @@ from snellen.engine.batches import full_batches
 from snellen.engine.samples import read_picture, sample_row
 from snellen.engine.worker import NOT_NUMBERS, Task
 from snellen.labels import ClassMap
-from snellen.store.schema import METHODS, SAMPLES, TOP
+from snellen.places import place
+from snellen.store.schema import METHODS, SAMPLES
 from snellen.store.writer import commit
-from snellen.tta.anytime import Race, settle_all
 from snellen.tta.cutting import Cutter
-from snellen.tta.from_run import best_of
 from snellen.tta.memo_options import parse_memo
-from snellen.tta.merge import merged
 from snellen.tta.methods import Method
+from snellen.tta.stages import Meter, Seen, by_memo, by_merge, by_policy
 from snellen.tta.views import union
 from snellen.zoom.grid import Grid
 from snellen.zoom.render import UnreadableImage
 
+if TYPE_CHECKING:
+    import torch
+
+    from snellen.tta.memo import Memo
+
 Progress = Callable[[int], None]
-# Images that are adapted in one call; the network decides how many of them at once.
-TOGETHER = 8
-
-
-@dataclass
-class Seen:
-    """An image on its way through the methods.
-
-    probs: of the shared views, float32 `[views, classes]`.
-    decode_ms, cut_ms: its own costs; `cut_ms` of each scale that shared views are cut from.
-    rows: the answers so far.
-    """
-
-    image: int
-    picture: Image.Image
-    decode_ms: float
-    cut_ms: NDArray[np.float64]
-    probs: NDArray[np.float32]
-    rows: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass
-class Meter:
-    """A classifier that notes how long it takes."""
-
-    classifier: Classifier
-    seconds: float = 0.0
-    views: int = 0
-
-    def logits(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """As the classifier's."""
-        start = time.perf_counter()
-        logits = self.classifier.logits(views)
-        self.seconds += time.perf_counter() - start
-        self.views += len(views)
-        return logits
-
-    @property
-    def ms(self) -> float:
-        """Milliseconds a view."""
-        return 1000 * self.seconds / max(1, self.views)
 
 
 @dataclass
@@ -92,26 +54,25 @@ class MethodWorker:
     dataset: DataSet
     methods: Sequence[Method]
     classifier: Classifier | None
-    adapted: Mapping[str, Any]
+    adapted: "Mapping[str, Memo]"
     batch_size: int
     classes: ClassMap | None
     cost: int
 
     def run(self, task: Task, progress: Progress) -> bool:
         """Do one task; True if its shard is committed by this call."""
-        started = time.time()
+        started, clock = time.time(), time.monotonic()
         samples: list[dict[str, Any]] = []
-        meter = Meter(self.classifier) if self.classifier is not None else None
-        stream = self._shared(task, samples, meter)
+        meter = None if self.classifier is None else Meter(self.classifier)
+        stream = self._shared(self._pictures(task, samples), meter)
         for method in self.methods:
-            stage = {"merge": self._merge, "anytime": self._anytime, "memo": self._memo}[method.kind]
-            stream = stage(method, stream, samples)
-        found = []
+            stream = self._answered(method, stream)
+        done: list[Seen] = []
         for seen in stream:
-            if samples[seen.image - task.start]["error"] is None:
-                found.append((seen.image, seen.rows))
+            done.append(seen)
             progress(self.cost)
-        rows = [row for _, several in sorted(found, key=lambda pair: pair[0]) for row in several]
+        done.sort(key=lambda seen: seen.sample["image"])
+        rows = [row for seen in done if seen.sample["error"] is None for row in seen.rows]
         for row in rows:
             row["ms"] += row.pop("shared") * (meter.ms if meter else 0.0)
         if not task.commit:
@@ -121,17 +82,19 @@ class MethodWorker:
             "methods": pa.Table.from_pylist(rows, schema=METHODS),
         }
         record = {
+            "fingerprint": task.fingerprint,
             "start": task.start,
             "stop": task.stop,
             "images": len(samples),
             "errors": sum(sample["error"] is not None for sample in samples),
             "views": sum(row["forwards"] for row in rows),
             "started": started,
-            "seconds": round(time.time() - started, 3),
+            "seconds": round(time.monotonic() - clock, 3),
         }
         return commit(self.run_path, task.shard, tables, record)
 
-    def _pictures(self, task: Task, samples: list[dict[str, Any]]) -> Iterator[tuple[int, Image.Image, float]]:
+    def _pictures(self, task: Task, samples: list[dict[str, Any]]) -> Iterator[Seen]:
+        """Each readable image; every image leaves its row in `samples`."""
         for image in range(task.start, task.stop):
             sample = sample_row(self.dataset, image)
             samples.append(sample)
@@ -139,122 +102,46 @@ class MethodWorker:
             start = time.perf_counter()
             picture = None if sample["error"] else read_picture(self.dataset, image, sample)
             if picture is not None:
-                yield image, picture, 1000 * (time.perf_counter() - start)
+                yield Seen(sample, picture, 1000 * (time.perf_counter() - start))
 
-    def _shared(self, task: Task, samples: list[dict[str, Any]], meter: Meter | None) -> Iterator[Seen]:
-        """Each readable image, with the probabilities of all views that merges look at."""
+    def _shared(self, pictures: Iterator[Seen], meter: Meter | None) -> Iterator[Seen]:
+        """The images with the probabilities of all views that merges look at."""
         cutter = self.cutter
+        if not cutter.rules or meter is None:
+            yield from pictures
+            return
         waiting: dict[int, Seen] = {}
 
         def views() -> Iterator[tuple[int, NDArray[np.uint8]]]:
-            for image, picture, ms in self._pictures(task, samples):
+            for seen in pictures:
                 try:
-                    cut, cut_ms = cutter.cut(picture)
+                    cut, seen.cut_ms = cutter.cut(seen.picture)
                 except UnreadableImage as error:
-                    _fail(samples, image, str(error))
-                    continue
-                waiting[image] = Seen(image, picture, ms, cut_ms, np.empty((0, 0), np.float32))
-                yield image, cut
+                    seen.fail(str(error))
+                else:
+                    waiting[seen.sample["image"]] = seen
+                    yield seen.sample["image"], cut
 
-        if not len(cutter.rules) or meter is None:
-            for image, picture, ms in self._pictures(task, samples):
-                yield Seen(image, picture, ms, np.empty(0), np.empty((0, 0), np.float32))
-            return
         for image, logits in full_batches(meter, self.batch_size, cutter.rules[0].size, views()):
             seen = waiting.pop(image)
             if np.isfinite(logits).all():
                 seen.probs = softmax(masked(logits, self.classes))
                 yield seen
             else:
-                _fail(samples, image, NOT_NUMBERS)
+                seen.fail(NOT_NUMBERS)
 
     @cached_property
     def cutter(self) -> Cutter:
         """What cuts the views that are shared."""
         return Cutter(union(method.rules for method in self.methods if method.kind == "merge")[0].rules)
 
-    def _merge(self, method: Method, stream: Iterator[Seen], _: list[dict[str, Any]]) -> Iterator[Seen]:
-        places, scales = self.cutter.places(method.rules), self.cutter.scales(method.rules)
-        for seen in stream:
-            start = time.perf_counter()
-            scores = merged(seen.probs[None, places], method.merge, self.classes)
-            merge_ms = 1000 * (time.perf_counter() - start)
-            views_ms = seen.decode_ms + float(seen.cut_ms[scales].sum())
-            forwards = len(places)
-            seen.rows.append(self._row(seen, method, scores, forwards, views_ms + merge_ms, views_ms, shared=forwards))
-            yield seen
-
-    def _anytime(self, method: Method, stream: Iterator[Seen], samples: list[dict[str, Any]]) -> Iterator[Seen]:
-        """Images under way together, so that batches stay full: each round shows each of them its next view."""
+    def _answered(self, method: Method, stream: Iterator[Seen]) -> Iterator[Seen]:
+        if method.kind == "merge":
+            return by_merge(method, stream, self.cutter, self.classes)
+        if method.kind == "memo":
+            return by_memo(method, stream, self.adapted[method.name], self.classes)
         assert self.classifier is not None
-        ready = self.cutter.known(method.rules)
-
-        def races() -> Iterator[Race]:
-            for seen in stream:
-                known = {k: seen.probs[place] for k, place in ready.items()}
-                yield Race(seen, seen.picture, known)
-
-        meter = Meter(self.classifier)
-        for race in settle_all(races(), method, meter, self.batch_size, self.classes):
-            seen: Seen = race.owner
-            if race.error:
-                _fail(samples, seen.image, race.error)
-            else:
-                shared = sum(k in ready for k in range(race.shown))
-                scales = self.cutter.scales([method.rules[k] for k in range(race.shown) if k in ready])
-                views_ms = seen.decode_ms + race.cut_ms + float(seen.cut_ms[scales].sum())
-                scores = race.total[None] / np.float32(race.shown)
-                ms = views_ms + race.network_ms
-                seen.rows.append(self._row(seen, method, scores, race.shown, ms, views_ms, shared=shared))
-            yield seen
-
-    def _memo(self, method: Method, stream: Iterator[Seen], samples: list[dict[str, Any]]) -> Iterator[Seen]:
-        memo = self.adapted[method.name]
-        for group in _groups(stream, TOGETHER):
-            keys = [self.dataset.items[seen.image].id for seen in group]
-            for seen, answer in zip(group, memo.adapt_many([seen.picture for seen in group], keys), strict=True):
-                views_ms = seen.decode_ms + answer.augment_ms
-                if np.isfinite(answer.logits).all():
-                    scores = softmax(masked(answer.logits[None], self.classes))
-                    forwards = memo.options.views + 1
-                    ms = views_ms + answer.adapt_ms
-                    seen.rows.append(self._row(seen, method, scores, forwards, ms, views_ms))
-                else:
-                    _fail(samples, seen.image, NOT_NUMBERS)
-                yield seen
-
-    def _row(
-        self,
-        seen: Seen,
-        method: Method,
-        scores: NDArray[np.float32],
-        forwards: int,
-        ms: float,
-        views_ms: float,
-        shared: int = 0,
-    ) -> dict[str, Any]:
-        """A row of `methods`; `shared`: forward passes whose time is known when the shard is done."""
-        ids, best = best_of(scores, self.classes)
-        answers: dict[str, Any] = {f"id{k}": int(ids[0, k]) for k in range(TOP)}
-        answers |= {f"p{k}": float(best[0, k]) if ids[0, k] >= 0 else None for k in range(TOP)}
-        costs = {"forwards": forwards, "ms": ms, "views_ms": views_ms, "shared": shared}
-        return {"image": seen.image, "method": method.name} | answers | costs
-
-
-def _fail(samples: list[dict[str, Any]], image: int, why: str) -> None:
-    """Note why an image has no answer; `samples` holds the shard's images in order from its first."""
-    samples[image - samples[0]["image"]]["error"] = why
-
-
-def _groups(stream: Iterator[Seen], size: int) -> Iterator[list[Seen]]:
-    group: list[Seen] = []
-    for seen in stream:
-        group.append(seen)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group
+        return by_policy(method, stream, self.cutter, self.classes, self.classifier, self.batch_size)
 
 
 def load_worker(
@@ -280,11 +167,11 @@ def load_worker(
                 classes=classes,
             )
     return MethodWorker(
-        Path(job["run"]), dataset, methods, classifier, adapted, prepared.batch_size, classes, int(job["cost"])
+        place(job["run"]), dataset, methods, classifier, adapted, prepared.batch_size, classes, int(job["cost"])
     )
 
 
-def _module(prepared: Prepared) -> Any:
+def _module(prepared: Prepared) -> "torch.nn.Module":
     """The torch network, whatever backend computes the views."""
     if prepared.network is not None:
         return prepared.network

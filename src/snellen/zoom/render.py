@@ -1,26 +1,35 @@
 """Pixels of views, bit-identical to Pillow's full resize followed by the crop."""
 
 import io
+import itertools
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
-from snellen.zoom.grid import ViewRule
+from snellen.zoom.grid import Filter, Fit, ViewRule
+from snellen.zoom.resample import Resample, compile_resample
+from snellen.zoom.weights import KERNELS
+from snellen.zoom.windows import WindowCutter
 
 # Twice Pillow's own warning level, where Pillow itself begins to refuse: about 179 million pixels.
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)
-# A resized RGB image takes 4 bytes a pixel inside Pillow.
+# What a whole resized RGB image may take; it has 4 bytes a pixel inside Pillow.
 MAX_RESIZED_BYTES = 512 * 2**20
+# A window's weights grow with the image where it becomes smaller: at most a GB of them. An image of `MAX_PIXELS` whose
+# shorter side is resized never becomes so much smaller.
+MAX_SHRINK = 2**14
 
 # What is decoded. Others stay out on purpose: Pillow hands PostScript to Ghostscript, for one.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
-FILTERS = {
+FILTERS: dict[Filter, Image.Resampling] = {
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,
     "lanczos": Image.Resampling.LANCZOS,
@@ -76,43 +85,87 @@ def without_border(image: Image.Image, border: int) -> Image.Image:
 
 
 def render(image: Image.Image, rules: Sequence[ViewRule]) -> NDArray[np.uint8]:
-    """Cut every view of an RGB image: uint8 `[len(rules), size, size, 3]`, resizing once for each distinct scale.
+    """Cut every view of an RGB image: uint8 `[len(rules), size, size, 3]`, with the pixels of `render_plain`.
 
-    Raises UnreadableImage where the largest full resize would take more than `MAX_RESIZED_BYTES`.
+    Of each resized image only the columns and rows are computed that some view shows.
+
+    Raises UnreadableImage where an image would become more than `MAX_SHRINK` times smaller along an axis.
     """
-    size = rules[0].size
-    by_resize: dict[tuple[int, int, str], list[int]] = defaultdict(list)
+    return _render(image, rules, checked_resample())
+
+
+def render_plain(image: Image.Image, rules: Sequence[ViewRule]) -> NDArray[np.uint8]:
+    """What a view is: Pillow's resize of the whole image, once for each distinct scale, then the crop.
+
+    Raises UnreadableImage where the largest resized image would take more than `MAX_RESIZED_BYTES`.
+    """
+    return _render(image, rules, None)
+
+
+@cache
+def checked_resample() -> Resample | None:
+    """The passes of `render`, if they make of small images what the installed Pillow makes; warns if not."""
+    try:
+        resample = compile_resample()
+    except ImportError as error:  # numba refuses a NumPy that is newer than it
+        warnings.warn(f"whole images are resized, which is slower: {error}", RuntimeWarning, stacklevel=2)
+        return None
+    rng = np.random.default_rng(0)
+    fits: tuple[Fit, ...] = ("shorter", "squash")
+    kinds = itertools.product((10, 30), FILTERS, fits)
+    rules = [ViewRule(resize, 1, 1, 40, kernel, fit=fit) for resize, kernel, fit in kinds if kernel in KERNELS]
+    # The last four are where the order of the passes changes, or once did.
+    for width, height in ((37, 23), (20, 30), (20, 31), (21, 31), (2, 201)):
+        image = Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8))
+        if not np.array_equal(_render(image, rules, resample), render_plain(image, rules)):
+            message = f"Pillow {PIL.__version__} does not resize as expected: whole images are resized, which is slower"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+            return None
+    return resample
+
+
+def _render(image: Image.Image, rules: Sequence[ViewRule], resample: Resample | None) -> NDArray[np.uint8]:
+    """All views: the windowed way where the passes are given and have the filter, from whole resized images else."""
+    scales: dict[tuple[tuple[int, int], Filter], list[int]] = defaultdict(list)
     for i, rule in enumerate(rules):
-        by_resize[(*rule.resized(*image.size), rule.filter)].append(i)
-    width, height, _ = max(by_resize, key=lambda key: key[0] * key[1])
-    if width * height * 4 > MAX_RESIZED_BYTES:
-        raise UnreadableImage(
-            f"{image.width} x {image.height} pixels would be resized to {width} x {height}, "
-            f"more than the limit of {MAX_RESIZED_BYTES // 2**20} MB"
-        )
-    views = np.empty((len(rules), size, size, 3), np.uint8)
-    for (width, height, name), places in by_resize.items():
-        resized = image.resize((width, height), FILTERS[name])
-        # Copying out of Pillow costs by the pixel: the whole image once where that is less than its windows.
-        whole = np.asarray(resized) if width * height <= len(places) * size * size else None
-        for i in places:
-            rule = rules[i]
-            left, top = rule.window(width, height)
-            if whole is None:
-                view = np.asarray(resized.crop((left, top, left + size, top + size)))
-                views[i] = view[:, ::-1] if rule.flip else view
-            else:
-                _cut(whole, left, top, views[i])
-                if rule.flip:
-                    views[i] = views[i, :, ::-1].copy()
+        scales[rule.resized(*image.size), rule.filter].append(i)
+    cutter = WindowCutter(image, resample) if resample else None
+    for resized, kernel in scales:
+        _check_size(image.size, resized, cutter is not None and kernel in KERNELS)
+    size = rules[0].size
+    views = np.zeros((len(rules), size, size, 3), np.uint8)
+    for (resized, kernel), places in scales.items():
+        corners = [rules[i].window(*resized) for i in places]
+        if cutter and kernel in KERNELS:
+            cutter.cut(resized, kernel, corners, places, views)
+        else:
+            _cut_whole(image.resize(resized, FILTERS[kernel]), corners, places, views)
+    for view, rule in zip(views, rules, strict=True):
+        if rule.flip:
+            view[:] = view[:, ::-1].copy()
     return views
 
 
-def _cut(image: NDArray[np.uint8], left: int, top: int, view: NDArray[np.uint8]) -> None:
-    """Copy the window at (left, top) of `image` [height, width, 3] into `view` [size, size, 3], black outside."""
-    size, (height, width) = view.shape[0], image.shape[:2]
-    x0, x1, y0, y1 = max(left, 0), min(left + size, width), max(top, 0), min(top + size, height)
-    if (x0, x1, y0, y1) != (left, left + size, top, top + size):
-        view[:] = 0
-    if x0 < x1 and y0 < y1:
-        view[y0 - top : y1 - top, x0 - left : x1 - left] = image[y0:y1, x0:x1]
+def _check_size(size: tuple[int, int], resized: tuple[int, int], windowed: bool) -> None:
+    what = f"{size[0]} x {size[1]} pixels would be resized to {resized[0]} x {resized[1]}"
+    if not windowed and resized[0] * resized[1] * 4 > MAX_RESIZED_BYTES:
+        raise UnreadableImage(f"{what}, more than the limit of {MAX_RESIZED_BYTES // 2**20} MB")
+    if windowed and (size[0] > MAX_SHRINK * resized[0] or size[1] > MAX_SHRINK * resized[1]):
+        raise UnreadableImage(f"{what}, more than the limit of {MAX_SHRINK:,} times smaller")
+
+
+def _cut_whole(
+    resized: Image.Image, corners: Sequence[tuple[int, int]], places: Sequence[int], views: NDArray[np.uint8]
+) -> None:
+    """Copy the windows at `corners` (left, top) of a resized image into `views[places]`, which are black before."""
+    size = views.shape[1]
+    # Copying out of Pillow costs by the pixel: the whole image once where that is less than its windows.
+    whole = np.asarray(resized) if resized.width * resized.height <= len(places) * size * size else None
+    for place, (left, top) in zip(places, corners, strict=True):
+        if whole is None:
+            views[place] = np.asarray(resized.crop((left, top, left + size, top + size)))
+            continue
+        x0, x1 = max(left, 0), min(left + size, resized.width)
+        y0, y1 = max(top, 0), min(top + size, resized.height)
+        if x0 < x1 and y0 < y1:
+            views[place, y0 - top : y1 - top, x0 - left : x1 - left] = whole[y0:y1, x0:x1]

@@ -21,7 +21,8 @@ from snellen.classifiers.vlm.answer_cache import AnswerCache
 from snellen.classifiers.vlm.chat import retry_after
 from snellen.classifiers.vlm.picture import picture
 from snellen.classifiers.vlm.prepare import prepare_vlm
-from snellen.engine.plan import fingerprint, run_directory
+from snellen.engine.fingerprint import fingerprint
+from snellen.engine.names import run_directory
 from snellen.errors import ModelError, Stopped
 from snellen.labels import IMAGENET_1K, ClassMap, ClassSpace
 from snellen.zoom.grid import Grid

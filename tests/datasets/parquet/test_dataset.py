@@ -20,7 +20,7 @@ from hard_rows import ORIGINS, SCHEMA, hard_rows, write_rows
 from snellen.datasets import open_dataset
 from snellen.datasets.parquet.columns import Columns
 from snellen.datasets.parquet.dataset import ParquetDataSet
-from snellen.datasets.parquet.files import DAMAGED, local_files
+from snellen.datasets.parquet.files import DAMAGED, placed_files
 from snellen.datasets.parquet.labels import in_file_order
 from snellen.engine.samples import OF_ONE_FILE, read_image, sample_row
 from snellen.errors import DataError, Stopped
@@ -216,7 +216,7 @@ def test_a_family_says_what_its_numbers_mean(write):
     path = write("a.parquet", label=[1, 0, -1], metadata={"label": class_label("x", "y")})
     keys = [["n01440764"], ["n01443537", "n01484850"]]
     dataset = ParquetDataSet(
-        local_files(path), "s", "n", names=keys, classes=keys, border=2, label_sources=("own", "real"), revision="r"
+        placed_files(path), "s", "n", names=keys, classes=keys, border=2, label_sources=("own", "real"), revision="r"
     )
     assert labels(dataset) == [[1, 2], [0], []]
     assert (dataset.classes, dataset.border, dataset.revision) == (keys, 2, "r")
@@ -489,10 +489,10 @@ def test_reading_in_any_order(large):
 PEAK = """
 import sys
 import pyarrow
-from snellen.datasets.parquet.files import RowStream, local_files, read_footers
+from snellen.datasets.parquet.files import RowStream, placed_files, read_footers
 from pathlib import Path
 
-files = local_files(Path(sys.argv[1]))
+files = placed_files(Path(sys.argv[1]))
 stream = RowStream(files, read_footers(files), "image")
 for row in range(int(sys.argv[2])):
     stream.value(row)
@@ -654,7 +654,7 @@ def test_a_file_that_was_cut_meanwhile_stops_the_run(large):
 
 
 class Elsewhere:
-    """A file of the Hub: a source that is no LocalFile."""
+    """A file of the Hub: a source that is no PlacedFile."""
 
     def __init__(self, file):
         self._file = file
@@ -666,7 +666,7 @@ class Elsewhere:
 def test_damage_in_what_came_from_the_hub_stops_the_run(large):
     path = large(60, 20, 3_000, **PAGES_OF_8)
     spoil(path, 28, 3_000)
-    dataset = ParquetDataSet([Elsewhere(file) for file in local_files(path)], "s", "n")
+    dataset = ParquetDataSet([Elsewhere(file) for file in placed_files(path)], "s", "n")
     for _ in range(2):
         with pytest.raises(OSError, match=r"large\.parquet, row group 1: .") as raised:
             dataset.read(28)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from snellen.atomic import FULL, create_atomic, write_atomic
-from snellen.classifiers.weights import cache_root
 from snellen.errors import ModelError, SnellenError, Stopped
+from snellen.places import cache_root
 
 CALL = "call.json"
 

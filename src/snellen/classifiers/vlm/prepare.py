@@ -9,7 +9,7 @@ from typing import Any
 
 from snellen.classifiers.base import Classifier, ModelCard, OwnTransform
 from snellen.classifiers.loaded import given_space, lines_of
-from snellen.classifiers.prepare import Prepared
+from snellen.classifiers.prepared import Prepared
 from snellen.classifiers.prompts import read_prompts
 from snellen.classifiers.spec import ModelSpec
 from snellen.classifiers.vlm.answer_cache import Call

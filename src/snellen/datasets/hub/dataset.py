@@ -9,9 +9,10 @@ from snellen.datasets.hub.files import CARD, HubFile, Listing, NoRevision, list_
 from snellen.datasets.hub.layout import layout_of, missing_shards
 from snellen.datasets.parquet.columns import Columns
 from snellen.datasets.parquet.dataset import ParquetDataSet
-from snellen.datasets.parquet.files import ParquetSource, local_files
+from snellen.datasets.parquet.files import ParquetSource, placed_files
 from snellen.datasets.spec import DataSpec
 from snellen.errors import DataError
+from snellen.files import exists, read_bytes
 
 FORM = "hub/ORG/NAME[:SPLIT]"
 NAME = re.compile(r"hub/(?P<repo>[\w-][\w.-]*/[\w-][\w.-]*)(?::(?P<split>\w[\w.-]*))?")
@@ -75,7 +76,7 @@ def hub_split(
     if missing:
         raise DataError(f"only a part of {repo} is here: {', '.join(missing)}; fetch the others, or go online")
     if root is not None:
-        places = {file.name: file for file in local_files(root)}
+        places = {file.name: file for file in placed_files(root)}
         return HubSplit(tuple(places[path] for path in paths), "", split, config)
     return HubSplit(tuple(HubFile(path, repo, listing.commit) for path in paths), listing.commit, split, config)
 
@@ -90,5 +91,5 @@ def _listing(repo: str, revision: str | None) -> Listing:
 
 def _copy_at(root: Path) -> Listing:
     card = root / CARD
-    text = card.read_text("utf-8", "replace") if card.is_file() else ""
-    return Listing("", tuple(file.name for file in local_files(root)), text)
+    text = read_bytes(card).decode("utf-8", "replace") if exists(card) else ""
+    return Listing("", tuple(file.name for file in placed_files(root)), text)

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from snellen.atomic import FULL, write_atomic
-from snellen.datasets.parquet.files import Footer, LocalFile, damage, first_line, parse_footer, read_end
+from snellen.datasets.parquet.files import Footer, PlacedFile, damage, first_line, parse_footer, read_end
 from snellen.errors import DataError
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -85,7 +85,7 @@ class HubFile:
         with damage(f"{self.repo}/{self.name}"):
             return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
 
-    def path(self) -> Path:
+    def rows_from(self) -> Any:
         """The file in the local cache; a whole download unless it is there. OSError where it does not come."""
         here = self._here()
         try:
@@ -97,11 +97,11 @@ class HubFile:
         """Always: losing the network shows as an error that no single image is blamed for."""
         return True
 
-    def _here(self) -> LocalFile | None:
+    def _here(self) -> PlacedFile | None:
         from huggingface_hub import try_to_load_from_cache
 
         place = try_to_load_from_cache(self.repo, self.name, revision=self.commit, repo_type="dataset")
-        return LocalFile(self.name, Path(place)) if isinstance(place, str) else None
+        return PlacedFile(self.name, Path(place)) if isinstance(place, str) else None
 
     @contextlib.contextmanager
     def _remote(self) -> Iterator[Any]:

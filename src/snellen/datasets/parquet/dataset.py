@@ -10,24 +10,28 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from snellen.datasets.base import OWN_LABELS, Item, ListedDataSet
+from snellen.datasets.listing import reaching
 from snellen.datasets.parquet.columns import Columns, choose, class_names, values
 from snellen.datasets.parquet.files import (
-    LocalFile,
     ParquetSource,
+    PlacedFile,
     RowStream,
     damage,
     is_hidden,
-    local_file,
-    local_files,
+    placed_file,
+    placed_files,
     read_columns,
     read_footers,
 )
 from snellen.datasets.parquet.labels import Word, label_set, meaning_of, words
 from snellen.datasets.spec import DataSpec, lasting
 from snellen.errors import DataError
+from snellen.files import files_like
 from snellen.labels import ClassSpace
+from snellen.places import is_remote, place
 
 FORM = "parquet/PATH"
+GLOB = frozenset("*?[")
 
 
 def open_parquet(parsed: DataSpec) -> "ParquetDataSet":
@@ -37,40 +41,52 @@ def open_parquet(parsed: DataSpec) -> "ParquetDataSet":
     """
     columns = Columns.of_options(parsed.options, FORM)
     text = parsed.name.removeprefix("parquet/")
+    where = place(text)
     try:
-        path, files = _find(Path(text).expanduser().absolute())
+        path, files, name = _find_in_store(where) if is_remote(where) else _find(where.expanduser().absolute())
     except (OSError, ValueError, RuntimeError) as error:  # a name too long, a null byte, no such user
         raise DataError(f"no Parquet file {text!r}: {error}") from error
     if not files:
         raise DataError(f"no Parquet file {text!r}: give a file, a folder that holds *.parquet, or a glob of them")
     spec = DataSpec(f"parquet/{path}", None, parsed.options).text
-    name = path.stem if path.is_file() else path.name if path.is_dir() else files[0].place.parent.name
     return ParquetDataSet(files, spec, name, columns)
 
 
-def _find(path: Path) -> tuple[Path, list[LocalFile]]:
-    """The canonical path, and its files: itself, those below it, or what the part of it that does not exist matches.
+def _find(path: Path) -> tuple[Path, list[PlacedFile], str]:
+    """The canonical path, its files (itself, those below it, or what the part that does not exist matches), a name.
 
     Only folders are resolved: a file may be a link to a name that says nothing, as in the Hub's cache.
     """
     if path.is_dir():
         path = lasting(path)
-        return path, local_files(path)
+        return path, placed_files(path), path.name
     if path.is_file():
         path = lasting(path.parent) / path.name
-        return path, local_files(path)
+        return path, placed_files(path), path.stem
     root = next(parent for parent in path.parents if parent.exists())
     pattern = path.relative_to(root)
     root = lasting(root)
     found = sorted(root.glob(str(pattern)), key=os.fsencode) if root.is_dir() else []
     shown = [place for place in found if place.is_file() and not is_hidden(place.relative_to(root))]
-    return root / pattern, [local_file(place, root) for place in shown]
+    return root / pattern, [placed_file(place, root) for place in shown], shown[0].parent.name if shown else ""
+
+
+def _find_in_store(path: Path) -> tuple[Path, list[PlacedFile], str]:
+    """The same in a store, where the part from the first wildcard on is the pattern."""
+    if not GLOB & set(str(path)):
+        files = placed_files(path)
+        return path, files, path.stem if [file.place for file in files] == [path] else path.name
+    root = next(parent for parent in path.parents if not GLOB & set(str(parent)))
+    with reaching(root):
+        found = files_like(path, root)
+    shown = [PlacedFile(n, root / n, file.size, file.tag) for n, file in found if not is_hidden(PurePosixPath(n))]
+    return path, shown, shown[0].place.parent.name if shown else ""
 
 
 class ParquetDataSet(ListedDataSet):
     """The rows of Parquet files, in order of file and row; opening it reads no image.
 
-    files: where they are; `local_files(place)` for those on this machine.
+    files: where they are; `placed_files(place)` for those of a folder.
     spec, name: see `DataSet`.
     columns: those that are not to be guessed.
     names: for each integer that a label may be, the keys of the classes it stands for, all of which are accepted. None:
@@ -106,7 +122,7 @@ class ParquetDataSet(ListedDataSet):
         for file, footer in zip(files, self._footers, strict=True):
             if choose(columns or Columns(), footer.schema, repr(file.name)) != self._columns:
                 raise DataError(f"{file.name!r} and {files[0].name!r} have other columns; open them one by one")
-        if self._columns.paths and not all(isinstance(file, LocalFile) for file in files):
+        if self._columns.paths and not all(isinstance(file, PlacedFile) for file in files):
             raise DataError(f"{spec!r}: column {self._columns.image!r} holds paths; give a local copy with --root")
         self._tables = read_columns(files, self._columns.small)
         self._stream = RowStream(files, self._footers, self._columns.image)
@@ -142,11 +158,11 @@ class ParquetDataSet(ListedDataSet):
         if data is not None:
             return bytes(data)
         file = self._files[self._stream.where(index)[0]]
-        if path is None or not isinstance(file, LocalFile):
+        if path is None or not isinstance(file, PlacedFile):
             raise FileNotFoundError(errno.ENOENT, "the row holds no image")
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\0" in path:
             raise PermissionError(errno.EPERM, f"the path {path!r} leaves the folder of the data set")
-        return file.place.parent.joinpath(str(path)).read_bytes()
+        return file.beside(str(path))
 
     def origin(self, index: int) -> str:
         """The value of the origin column, else the data set's name."""

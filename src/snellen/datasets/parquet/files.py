@@ -3,24 +3,30 @@
 import bisect
 import contextlib
 import errno
+import io
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from snellen.datasets.listing import kept, reaching
 from snellen.errors import DataError
+from snellen.files import RangedFile, entry, exists, files_below, is_folder, read_bytes
+from snellen.places import is_remote
 
 SUFFIX = ".parquet"
 MAGIC = b"PAR1"
 # A footer of a few hundred row groups fits into this; a longer one costs a second read.
 TAIL_BYTES = 64 * 1024
+# What a request for the small columns of a file in a store brings beyond what was asked for.
+SMALL_BYTES = 64 * 1024
 # Images that are held at a time: as many as make about this many bytes, within these bounds.
 BATCH_BYTES = 8 * 2**20
 BATCH_ROWS = 256
@@ -83,8 +89,8 @@ class ParquetSource(Protocol):
         """Small columns, whole; a dotted name is a field of a struct. DataError as `footer`."""
         ...
 
-    def path(self) -> Path:
-        """The file on this machine, fetched if need be; OSError where it cannot be had."""
+    def rows_from(self) -> Any:
+        """What Arrow reads its rows from: a path on this machine, or an open file; OSError where it cannot be had."""
         ...
 
     def reachable(self) -> bool:
@@ -93,29 +99,62 @@ class ParquetSource(Protocol):
 
 
 @dataclass(frozen=True)
-class LocalFile:
-    """A Parquet file on this machine."""
+class PlacedFile:
+    """A Parquet file on this machine or in a store.
+
+    size, tag: of one in a store, as its listing had them. What is read of such a version at the opening is kept on this
+    machine, so that its workers ask only for images.
+    """
 
     name: str
     place: Path
+    size: int = -1
+    tag: str | None = None
 
     def footer(self) -> Footer:
         """Its end."""
-        with damage(str(self.place)), pa.OSFile(str(self.place)) as file:
-            return read_footer(file)
+        with damage(str(self.place)), reaching(self.place):
+            if not is_remote(self.place):
+                with pa.OSFile(str(self.place)) as file:
+                    return read_footer(file)
+            data = self._kept("footer", lambda: read_end(self._open(TAIL_BYTES))[1])
+            return parse_footer(self.size, data)
 
     def columns(self, names: Sequence[str]) -> pa.Table:
-        """Small columns, whole."""
-        with damage(str(self.place)), pa.OSFile(str(self.place)) as file:
-            return pq.ParquetFile(file).read(columns=list(names), use_threads=False)
+        """Small columns, whole; from a store only their bytes, row group by row group, where they lie side by side."""
+        with damage(str(self.place)), reaching(self.place):
+            if not is_remote(self.place):
+                with pa.OSFile(str(self.place)) as file:
+                    return pq.ParquetFile(file).read(columns=list(names), use_threads=False)
+            data = self._kept(f"columns {list(names)}", lambda: self._fetch(names))
+            return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
 
-    def path(self) -> Path:
-        """Where it lies."""
-        return self.place
+    def rows_from(self) -> Any:
+        """Its path, or in a store the file, open."""
+        return self._open(BATCH_BYTES) if is_remote(self.place) else self.place
+
+    def beside(self, path: str) -> bytes:
+        """The bytes of the file at a path relative to its folder."""
+        return read_bytes(self.place.parent / path)
 
     def reachable(self) -> bool:
         """Whether it is there."""
-        return self.place.is_file()
+        try:
+            return not entry(self.place).is_folder
+        except OSError:
+            return False
+
+    def _open(self, ahead: int) -> RangedFile:
+        return RangedFile(self.place, self.size, ahead)
+
+    def _fetch(self, names: Sequence[str]) -> bytes:
+        opened = pq.ParquetFile(self._open(SMALL_BYTES), metadata=self.footer().metadata, pre_buffer=False)
+        out = io.BytesIO()
+        pq.write_table(opened.read(columns=list(names), use_threads=False), out)
+        return out.getvalue()
+
+    def _kept(self, what: str, fetch: Callable[[], bytes]) -> bytes:
+        return kept(f"{self.place} {self.size} {self.tag} {what}", fetch) if self.tag else fetch()
 
 
 @contextlib.contextmanager
@@ -166,27 +205,39 @@ def _last(file: BinaryIO | pa.NativeFile, size: int, count: int) -> bytes:
     return bytes(file.read(count))
 
 
-def local_files(place: Path) -> list[LocalFile]:
+def placed_files(place: Path) -> list[PlacedFile]:
     """The Parquet file at `place`, or all below it in byte order of their relative paths; hidden ones are left out.
 
-    Raises DataError for a name that is no text, which a Parquet reader cannot open.
+    Raises DataError for a name that is no text, which a Parquet reader cannot open, and where a store cannot be read.
     """
+    if is_remote(place):
+        return _in_store(place)
     if place.is_file():
-        return [local_file(place, place.parent)]
+        return [placed_file(place, place.parent)]
     found = sorted(place.rglob(f"*{SUFFIX}"), key=os.fsencode)
-    return [local_file(path, place) for path in found if path.is_file() and not is_hidden(path.relative_to(place))]
+    return [placed_file(path, place) for path in found if path.is_file() and not is_hidden(path.relative_to(place))]
 
 
-def local_file(path: Path, root: Path) -> LocalFile:
+def placed_file(path: Path, root: Path) -> PlacedFile:
     """The Parquet file at `path`, named by its place below `root`."""
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
         raise DataError(f"{str(path)!r}: this name is not UTF-8; rename it or link to it") from error
-    return LocalFile(path.relative_to(root).as_posix(), path)
+    return PlacedFile(path.relative_to(root).as_posix(), path)
 
 
-def is_hidden(relative: Path) -> bool:
+def _in_store(place: Path) -> list[PlacedFile]:
+    with reaching(place):
+        if place.name.endswith(SUFFIX) and exists(place) and not is_folder(place):
+            file = entry(place)
+            return [PlacedFile(place.name, place, file.size, file.tag)]
+        found = files_below(place)
+    shown = (pair for pair in found if pair[0].endswith(SUFFIX) and not is_hidden(PurePosixPath(pair[0])))
+    return [PlacedFile(name, place / name, file.size, file.tag) for name, file in shown]
+
+
+def is_hidden(relative: PurePath) -> bool:
     """Whether a file or a folder on its way has a name that starts with a dot."""
     return any(part.startswith(".") for part in relative.parts)
 
@@ -208,7 +259,7 @@ def read_columns(files: Sequence[ParquetSource], names: Sequence[str]) -> list[p
 class RowStream:
     """One column of many Parquet files, read forward: only a batch of rows is held.
 
-    Reading rows in order reads every byte once; a jump back starts that row group again. Where a local file's rows
+    Reading rows in order reads every byte once; a jump back starts that row group again. Where a file's rows
     cannot be decoded, that row group is read again row by row, and lost from the first such row on.
     """
 
@@ -238,7 +289,7 @@ class RowStream:
     def value(self, row: int) -> Any:
         """The value of a row as Python has it.
 
-        Raises OSError where there is none: with the system's errno; DAMAGED where a local file is as it was opened, and
+        Raises OSError where there is none: with the system's errno; DAMAGED where the file is as it was opened, and
         yet cannot be decoded there; else EIO.
         """
         number = bisect.bisect_right(self.starts, row) - 1
@@ -267,10 +318,10 @@ class RowStream:
             raise OSError(DAMAGED, why) from error
 
     def _is_as_opened(self, file: int) -> bool:
-        """Whether a file is a local one that still is what it was: then the damage is its own."""
+        """Whether a file is where it was put and still is what it was: then the damage is its own."""
         source = self._files[file]
         with contextlib.suppress(DataError):
-            return isinstance(source, LocalFile) and source.footer() == self._footers[file]
+            return isinstance(source, PlacedFile) and source.footer() == self._footers[file]
         return False
 
     def _seek(self, group: int, row: int) -> None:
@@ -285,9 +336,10 @@ class RowStream:
     def _read_group(self, number: int) -> Iterator[pa.RecordBatch]:
         file, group = self._groups[number]
         if self._open_file is None or self._open_file[0] != file:
-            path = self._files[file].path()
+            source = self._files[file].rows_from()
+            metadata = None if isinstance(source, Path) else self._footers[file].metadata
             self._forget()
-            opened = pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
+            opened = pq.ParquetFile(source, metadata=metadata, buffer_size=BUFFER_BYTES, pre_buffer=False)
             self._open_file = file, opened
         opened = self._open_file[1]
         size = 1 if number in self._by_row else _batch_rows(self._footers[file].metadata.row_group(group))

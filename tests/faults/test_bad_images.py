@@ -55,12 +55,12 @@ GOOD = {
     "quote'and\"double.png": encoded(photograph(), "PNG"),
     "line\nbreak.png": encoded(photograph(), "PNG"),
     "日本語 имя.webp": encoded(photograph(), "WEBP"),
+    "panorama.png": encoded(photograph().resize((20_000, 10)), "PNG"),
 }
 BAD = {
     "truncated.jpg": (encoded(photograph(600, 400), "JPEG")[:-2000], "truncated"),
     "zero bytes.jpg": (b"", "empty"),
     "text.jpg": (b"not a picture at all", "not an image"),
-    "panorama.png": (encoded(Image.new("RGB", (20_000, 10)), "PNG"), "512 MB"),
     "bomb.png": (bomb(), "too many pixels"),
 }
 
@@ -88,7 +88,7 @@ def finished(tiny, tmp_path_factory):
 def test_exit_code_and_listing(finished):
     _, done = finished
     assert done.returncode == 4, done.stderr
-    assert "6 images could not be read" in done.stdout
+    assert "5 images could not be read" in done.stdout
     for name in BAD:
         assert name in done.stdout
 

@@ -1,0 +1,103 @@
+"""A model that is ready to run, as workers are told of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snellen.classifiers.backends import CONVERTED
+from snellen.classifiers.base import Classifier, ModelCard
+from snellen.classifiers.spec import parse_spec
+from snellen.labels import ClassMap
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model ready to run.
+
+    entry: its folder in the cache; model: the file in it that the backend reads, None where PyTorch runs the network.
+    network: set for one given as an object and run by PyTorch in this process.
+    again: prepares the same model on another backend, which it is told as `backend`; None where one was asked for.
+    """
+
+    text: str
+    card: ModelCard
+    backend: str
+    device: str
+    precision: str
+    batch_size: int
+    views_per_s: float
+    options: dict[str, Any]
+    entry: Path | None = None
+    model: Path | None = None
+    network: "torch.nn.Module | None" = None
+    again: "Callable[..., Prepared] | None" = field(default=None, repr=False, compare=False)
+
+    def with_batch(self, batch_size: int) -> "Prepared":
+        """The same model in batches of `batch_size` views."""
+        return replace(self, batch_size=batch_size)
+
+    def as_recorded(self, backend: str) -> "Prepared":
+        """The same model as a run was started with: on that backend, if `auto` now means another."""
+        return self if self.again is None or backend == self.backend else self.again(backend=backend)
+
+    @property
+    def runs(self) -> str:
+        """What is run: a converted form by the name of its folder, or PyTorch in one way or another."""
+        return self.model.parent.name if self.model else self.backend
+
+    @property
+    def generative(self) -> bool:
+        """Whether it answers in words, and gives no logits."""
+        return False
+
+    def within(self, classes: ClassMap | None) -> "Prepared":
+        """The model as it is used on a data set of these classes: logits are masked later, so it is the same."""
+        return self
+
+    def classifier(self) -> Classifier:
+        """Load the model here, in this process."""
+        if self.backend in CONVERTED:
+            assert self.model is not None
+            text = "" if self.text.startswith("module/") else self.text
+            if self.backend == "onnxruntime":
+                from snellen.classifiers.backend_onnxruntime import OnnxClassifier
+
+                return OnnxClassifier(self.model, self.batch_size, text=text)
+            from snellen.classifiers.backend_openvino import OpenVinoClassifier
+
+            return OpenVinoClassifier(self.model, self.precision, self.batch_size, text=text)
+        from snellen.classifiers.backend_torch import CompiledClassifier, TorchClassifier
+
+        network = self.network
+        if network is None:
+            from snellen.classifiers.sources import load
+
+            network = load(parse_spec(self.text)).module
+        if self.backend == "torch-compile":
+            return CompiledClassifier(network, self.card, self.device, self.precision, self.batch_size)
+        return TorchClassifier(network, self.card, self.device, self.precision)
+
+    def to_json(self) -> dict[str, Any]:
+        """What a worker process needs to load the same model."""
+        return {
+            "text": self.text,
+            "card": self.card.to_json(),
+            "backend": self.backend,
+            "device": self.device,
+            "precision": self.precision,
+            "batch_size": self.batch_size,
+            "views_per_s": self.views_per_s,
+            "options": {key: str(value) for key, value in self.options.items()},
+            "entry": str(self.entry) if self.entry else None,
+            "model": str(self.model) if self.model else None,
+        }
+
+    @staticmethod
+    def from_json(record: dict[str, Any]) -> "Prepared":
+        """The model that `to_json` described."""
+        paths = {key: Path(record[key]) if record[key] else None for key in ("entry", "model")}
+        return Prepared(**(record | paths | {"card": ModelCard.from_json(record["card"])}))

@@ -1,0 +1,252 @@
+"""Decode processes: each reads, hashes and decodes one image at a time, for a worker whose device does the rest.
+
+As the engine's workers they are told and answer in lines of JSON: a number for each image, then its row of `samples`.
+Pixels go through memory that both processes hold. No torch is imported in them.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snellen.datasets import DataSet
+from snellen.engine.drive import error_of
+from snellen.engine.memory import NO_MEMORY, KillCount
+from snellen.engine.samples import read_picture, sample_row
+from snellen.engine.schedule import DEATHS, KILLER
+from snellen.engine.worker import become_child, end_for_memory, error_event, planned_dataset
+from snellen.zoom.bands import Bands, bands_of, can_be_banded
+from snellen.zoom.grid import Grid, ViewRule
+from snellen.zoom.render import UnreadableImage, render
+
+# Views of an image up to which they are cut where it is decoded: sending many small products to a device takes longer.
+FEW = 16
+# Shapes whose plan a process keeps: a plan is some megabytes, and 35 ms of work. Photographs share few shapes.
+SHAPES = 8
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An image as a decode process leaves it.
+
+    row: of `samples`.
+    bands: how its views are to be cut; None where they are cut already, or where it cannot be read.
+    arrays: its pixels uint8 `[height, width, 3]` and the numbers of `bands`; or its views; or nothing.
+    """
+
+    row: dict[str, Any]
+    bands: Bands | None
+    arrays: list[NDArray[Any]]
+
+
+class DecodePool:
+    """Some decode processes, replaced when they die; fewer once memory was short.
+
+    An image that ends two of them is reported as one that no worker survives.
+    """
+
+    def __init__(self, job: Mapping[str, Any], count: int) -> None:
+        self._idle: queue.SimpleQueue[_Child] = queue.SimpleQueue()
+        self._children = [_Child(job) for _ in range(count)]
+        for child in self._children:
+            self._idle.put(child)
+        self._left, self._kills, self._lock = count, KillCount(), threading.Lock()
+        self._threads = ThreadPoolExecutor(count, "decode")
+
+    def submit(self, image: int, row: dict[str, Any]) -> "Future[Decoded]":
+        """Decode an image; the future raises what ended the work as a worker would.
+
+        row: of `samples`, for an image that no process survives.
+        """
+        return self._threads.submit(self._decode, image, row)
+
+    def close(self) -> None:
+        """End all processes; what is being decoded is dropped."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for child in self._children:
+            child.end()
+        self._threads.shutdown()
+        for child in self._children:
+            os.close(child.memory)
+
+    def _decode(self, image: int, row: dict[str, Any]) -> Decoded:
+        child, deaths = self._idle.get(), 0
+        try:
+            while deaths < DEATHS:
+                try:
+                    return child.decode(image)  # after a death in a new process: it is not to blame for an old one's
+                except _Death as death:
+                    if self._one_fewer(death.code):
+                        child = self._idle.get()
+                    else:
+                        deaths += 1
+        finally:
+            self._idle.put(child)
+        return Decoded(row | {"error": KILLER}, None, [])
+
+    def _one_fewer(self, code: int) -> bool:
+        """Whether a process died because memory was short, and can be done without."""
+        with self._lock:
+            short = code == NO_MEMORY or (code == -signal.SIGKILL and self._kills.another())
+            if short and self._left > 1:
+                self._left -= 1
+                return True
+        return False
+
+
+class _Death(Exception):
+    """A decode process ended, with this exit code."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+class _Child:
+    """One decode process, started when it is needed. `memory`: a file without a name, for pixels."""
+
+    def __init__(self, job: Mapping[str, Any]) -> None:
+        self.memory = os.memfd_create("snellen")
+        self._job = {key: job[key] for key in ("data", "images", "grid")} | {"memory": self.memory}
+        self._process: subprocess.Popen[str] | None = None
+        self._lock, self._ended = threading.Lock(), False
+
+    def decode(self, image: int) -> Decoded:
+        """What the process makes of an image; _Death where it dies of it, and what it failed with otherwise."""
+        process = self._ready()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        line = ""
+        with contextlib.suppress(BrokenPipeError):  # it is dead, and says nothing
+            _tell(process.stdin, image)
+            line = process.stdout.readline()
+        if not line.endswith("\n"):
+            self._process = None
+            raise _Death(_reap(process))
+        reply = json.loads(line)
+        if reply["event"] == "error":
+            raise error_of(reply)
+        bands = Bands.from_json(reply["bands"]) if reply["bands"] else None
+        return Decoded(reply["row"], bands, _read(self.memory, reply["arrays"]))
+
+    def end(self) -> None:
+        """Kill the process; no other is started."""
+        with self._lock:
+            self._ended = True
+            process, self._process = self._process, None
+        if process:
+            process.kill()
+            _reap(process)
+
+    def _ready(self) -> "subprocess.Popen[str]":
+        with self._lock:
+            if self._ended:
+                raise CancelledError
+            if self._process is None:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-c", "from snellen.engine.decoders import serve; serve()"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    pass_fds=[self.memory],
+                    env=os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+                )
+                assert self._process.stdin is not None
+                with contextlib.suppress(BrokenPipeError):
+                    _tell(self._process.stdin, self._job)
+            return self._process
+
+
+def _tell(pipe: IO[str], message: Any) -> None:
+    pipe.write(json.dumps(message) + "\n")
+    pipe.flush()
+
+
+def _reap(process: "subprocess.Popen[str]") -> int:
+    code = process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+    return code
+
+
+def _read(memory: int, kinds: Sequence[tuple[str, Sequence[int]]]) -> list[NDArray[Any]]:
+    """The arrays that lie one after the other in `memory`, each given by its type and shape."""
+    arrays, at = [], 0
+    for kind, shape in kinds:
+        arrays.append(np.empty(shape, kind))
+        into = memoryview(arrays[-1]).cast("B")
+        while into:
+            count = os.preadv(memory, [into], at)
+            if not count:
+                raise EOFError("a decode process left less than it said")
+            into, at = into[count:], at + count
+    return arrays
+
+
+def _write(memory: int, arrays: Sequence[NDArray[Any]]) -> None:
+    at = 0
+    for array in arrays:
+        left = memoryview(np.ascontiguousarray(array)).cast("B")
+        while left:
+            count = os.pwrite(memory, left, at)
+            left, at = left[count:], at + count
+
+
+def serve() -> None:
+    """Decode as a child process until standard input ends."""
+    say = become_child()
+    try:
+        job = json.loads(sys.stdin.readline())
+        dataset, rules = planned_dataset(job), Grid.from_json(job["grid"]).rules
+        plan = lru_cache(SHAPES)(partial(plan_views, rules=rules))
+        for line in sys.stdin:
+            decoded = decode_image(dataset, int(line), rules, plan)
+            _write(job["memory"], decoded.arrays)
+            kinds = [(array.dtype.str, array.shape) for array in decoded.arrays]
+            say(event="done", row=decoded.row, bands=decoded.bands and asdict(decoded.bands), arrays=kinds)
+    except Exception as error:
+        code = end_for_memory(error)
+        if code:
+            os._exit(code)
+        say(**error_event(error, Path()))
+
+
+def plan_views(width: int, height: int, rules: Sequence[ViewRule]) -> tuple[Bands, NDArray[np.int32]] | None:
+    """How the views are cut on a device; None where they are cut here."""
+    few = len(rules) < FEW
+    return None if few or not can_be_banded(width, height, rules) else bands_of(width, height, rules)
+
+
+def decode_image(
+    dataset: DataSet,
+    image: int,
+    rules: Sequence[ViewRule],
+    plan: Callable[[int, int], tuple[Bands, NDArray[np.int32]] | None],
+) -> Decoded:
+    """Read and decode an image, and plan how its views are cut; where `plan` has none they are cut at once."""
+    row = sample_row(dataset, image)
+    picture = read_picture(dataset, image, row)
+    if picture is None:
+        return Decoded(row, None, [])
+    planned = plan(*picture.size)
+    if planned:
+        bands, numbers = planned
+        return Decoded(row, bands, [np.asarray(picture), numbers])
+    try:
+        return Decoded(row, None, [render(picture, rules)])
+    except UnreadableImage as error:
+        return Decoded(row | {"error": str(error)}, None, [])

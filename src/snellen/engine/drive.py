@@ -1,0 +1,196 @@
+"""Doing a job: its tasks go to the workers of an engine until every shard is committed."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from snellen.classifiers import Prepared
+from snellen.engine.running import Running
+from snellen.engine.schedule import GivenUp, Schedule
+from snellen.engine.worker import Progress, Task, load_worker
+from snellen.errors import EngineError, SnellenError, Stopped, UsageError
+from snellen.labels import ClassMap
+from snellen.zoom.grid import Grid
+
+Note = Callable[[str], None]
+Event = Mapping[str, Any]
+
+
+class Crew(Protocol):
+    """The workers of an engine, each known by a number of its own."""
+
+    def start(self) -> int:
+        """Start one more worker, without waiting for it; its first event is `ready`."""
+        ...
+
+    def give(self, worker: int, task: Task) -> None:
+        """Let a worker do a task."""
+        ...
+
+    def next_event(self) -> tuple[int, Event | None]:
+        """What a worker says next, as in docs/architecture.md; None from one that is dead."""
+        ...
+
+    def bury(self, worker: int) -> bool:
+        """Clear away a dead worker; whether it died because memory was short."""
+        ...
+
+    def last_words(self) -> str:
+        """What workers said outside the protocol at last, for a person."""
+        ...
+
+    def end(self) -> None:
+        """End all workers: what they have not committed is dropped."""
+        ...
+
+
+@dataclass
+class _Worker:
+    ready: bool = False
+    task: Task | None = None
+    views: int = 0
+
+
+def run_engine(
+    job: Mapping[str, Any], prepared: Prepared, tasks: list[Task], running: Running, progress: Progress
+) -> None:
+    """Do all tasks; `progress` hears the views done, and minus those that a dead worker had done in vain.
+
+    running: all of the options; `workers` is a number.
+
+    Raises Stopped when interrupted, EngineError when the work itself cannot go on.
+    """
+    note = running["report"].status
+    if prepared.generative:
+        from snellen.engine.answering import run_answering
+
+        run_answering(job, prepared, tasks, progress)
+        return
+    if prepared.network is not None:
+        if running["engine"] == "ray":
+            note(f"{prepared.text} runs in this process: a module cannot be named to another")
+        worker = load_worker(job, prepared)
+        for task in tasks:
+            worker.run(task, progress)
+        return
+    workers = min(running["workers"] or 1, len(tasks))
+    crew: Crew
+    if running["engine"] == "ray":
+        from snellen.engine.ray import RayCrew
+
+        crew = RayCrew(job, prepared)
+    else:
+        from snellen.engine.local import LocalCrew
+
+        crew = LocalCrew(job, prepared)
+    drive(Schedule(tasks, workers), crew, workers, progress, note)
+
+
+def drive(schedule: Schedule, crew: Crew, most: int, progress: Progress, note: Note) -> None:
+    """Keep up to `most` workers busy until every shard is committed; fewer once memory was short."""
+    workers: dict[int, _Worker] = {}
+    idle: list[int] = []
+    try:
+        while schedule.left:
+            while len(workers) < min(most, schedule.open):
+                workers[crew.start()] = _Worker()
+            number, event = crew.next_event()
+            worker = workers.get(number)
+            if worker is None:
+                continue  # the last words of one that was replaced
+            if event is None:
+                del workers[number]
+                idle = [other for other in idle if other != number]
+                progress(-worker.views)
+                if crew.bury(number) and workers:
+                    most = len(workers)
+                    note(f"memory is short: going on with {most} {'workers' if most > 1 else 'worker'}")
+                    if worker.task:
+                        schedule.returned(worker.task)
+                elif worker.task:
+                    schedule.died(worker.task)
+                elif not worker.ready:
+                    schedule.died_starting()
+            elif event["event"] == "image":
+                worker.views += event["views"]
+                progress(event["views"])
+            elif event["event"] == "error":
+                raise error_of(event)
+            else:
+                if event["event"] == "done":
+                    _done(schedule, worker, progress)
+                else:
+                    worker.ready = True
+                    schedule.started()
+                idle.append(number)
+            while idle and (task := schedule.next()):
+                workers[idle[-1]].task = task
+                crew.give(idle.pop(), task)
+    except GivenUp as given_up:
+        raise EngineError(f"{given_up}:\n{crew.last_words()}") from None
+    finally:
+        crew.end()
+
+
+def _done(schedule: Schedule, worker: _Worker, progress: Progress) -> None:
+    assert worker.task is not None
+    if not worker.task.commit:
+        progress(-worker.views)  # only a try: the shard itself is still to be done
+    schedule.done(worker.task)
+    worker.task, worker.views = None, 0
+
+
+def worker_count(running: Running, device: str) -> int:
+    """How many workers: as asked, or one for each core or GPU that the engine may use."""
+    requested = running["workers"]
+    if requested is not None and requested < 1:
+        raise UsageError(f"--workers {requested}: expected at least 1")
+    if running["engine"] == "ray":
+        from snellen.engine.ray import capacity, connect
+
+        connect(running["ray_address"], requested)
+        return requested or capacity(device)
+    from snellen.engine.local import capacity
+
+    return requested or capacity(device)
+
+
+def job_of(run: Path, data: str, images: str, grid: Grid, classes: ClassMap | None, keep_probs: bool) -> dict[str, Any]:
+    """What every worker of a run is told, besides its model: where, which images, which views, which classes."""
+    return {
+        "run": str(run),
+        "data": data,
+        "images": images,
+        "grid": grid.to_json(),
+        "classes": classes.to_json() if classes else None,
+        "keep_probs": keep_probs,
+    }
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into Stopped while the work goes on."""
+
+    def stop(number: int, _: Any) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    before = None
+    if threading.current_thread() is threading.main_thread():
+        before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Stopped("interrupted; run the same command again to resume") from error
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def error_of(event: Event) -> SnellenError:
+    """The error that a worker spoke of."""
+    kinds = {2: UsageError, 3: Stopped}
+    return kinds.get(event["exit_code"], EngineError)(event["message"])

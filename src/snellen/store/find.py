@@ -1,0 +1,100 @@
+"""Finding runs: below a folder or a store's prefix, and whether what lies there is one."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from snellen.errors import Stopped, UsageError
+from snellen.files import entries, exists, is_folder, read_bytes
+from snellen.labels import IMAGENET_1K, ClassMap
+from snellen.places import is_remote, place
+from snellen.store.reader import Run
+from snellen.store.schema import FORMAT
+from snellen.trouble import PASSING
+from snellen.zoom.grid import Grid
+
+
+def load_run(path: str | Path) -> Run:
+    """The run in a directory: the one that holds run.json, or a folder above exactly one such.
+
+    Raises UsageError where there is none, or more than one.
+    """
+    runs = find_runs(path)
+    if len(runs) != 1:
+        names = ", ".join(str(run.path) for run in runs)
+        raise UsageError(f"{str(path)!r} holds {len(runs)} runs; name one of them: {names}")
+    return runs[0]
+
+
+def find_runs(path: str | Path, methods: bool = False) -> list[Run]:
+    """Every run at or below a place, by directory name; UsageError where there is none.
+
+    methods: those of `tta`, which hold answers of methods, in place of those that hold answers of views.
+    """
+    path = place(path)
+    with _reading(path):
+        if not is_folder(path):
+            if exists(path):
+                raise UsageError(f"{str(path)!r} is a file; give the OUT of a study, or a run below it")
+            raise UsageError(f"no directory {str(path)!r}; give the OUT of a study, or a run below it")
+        runs = [Run(folder, read_run_json(folder)) for folder in _run_folders(path)]
+    wanted = [run for run in runs if ("methods" in run.record) == methods]
+    if not wanted:
+        what, how = ("answers of methods", "tta") if methods else ("run", "study")
+        raise UsageError(
+            f"no {what} in {str(path)!r}: no run.json of any in it or below; `snellen {how} … -o {path}` makes one"
+        )
+    return wanted
+
+
+def _run_folders(path: Path) -> list[Path]:
+    """The folders at or below a place that hold a run.json, sorted; a store's are not searched below a run."""
+    if not is_remote(path):
+        return [path] if (path / "run.json").is_file() else sorted(file.parent for file in path.glob("**/run.json"))
+    inside = entries(path)
+    if any(one.name == "run.json" for one in inside):
+        return [path]
+    return [found for one in inside if one.is_folder for found in _run_folders(path / one.name)]
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what a store says when it cannot be read into what a user should read."""
+    try:
+        yield
+    except OSError as error:
+        if not is_remote(path):
+            raise
+        if error.errno in PASSING:
+            raise Stopped(f"{str(path)!r} cannot be reached: {error.strerror}; run the same command again") from error
+        raise UsageError(f"{str(path)!r} cannot be read: {error.strerror}; check the URL and credentials") from error
+
+
+def read_run_json(path: Path) -> dict[str, Any]:
+    """The run.json of a run directory; UsageError where it is none, or of another format."""
+    try:
+        record: dict[str, Any] = json.loads(read_bytes(path / "run.json"))
+    except FileNotFoundError:
+        raise UsageError(f"{str(path)!r} is not a run: it has no run.json") from None
+    except ValueError as error:
+        raise UsageError(f"{str(path / 'run.json')!r} is damaged ({error}); move the directory away") from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise UsageError(f"{str(path)!r} was written in another format than {FORMAT}; use another -o")
+    try:
+        card, bounds = record["model"]["card"], record["shards"]
+        Grid.from_json(record["grid"])
+        whole = {"spec", "precision"} <= record["model"].keys() and {"space", "keys"} <= card.keys()
+        whole &= bounds[0] == 0 and all(isinstance(b, int) for b in bounds) and bounds == sorted(set(bounds))
+        whole &= {"fingerprint", "fingerprint_parts", "data", "batch_size", "sessions"} <= record.keys()
+        whole &= all(isinstance(record["data"][key], str) for key in ("spec", "name"))
+        whole &= all(isinstance(source, str) for source in record["data"].get("label_sources", ("own",)))
+        if record.get("classes"):
+            outputs = len(IMAGENET_1K) if card["space"] == IMAGENET_1K.name else len(card["keys"])
+            whole &= record["classes"]["outputs"] == outputs and ClassMap.from_json(record["classes"]) is not None
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        whole = False
+    if not whole:
+        raise UsageError(f"{str(path / 'run.json')!r} is damaged (fields are missing); move the directory away")
+    return record

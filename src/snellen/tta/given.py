@@ -1,0 +1,117 @@
+"""What a caller hands to `ZoomTTA`: a model as a spec or a module, images of any kind, each in one form."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from snellen.classifiers.base import IMAGENET_MEAN, IMAGENET_STD, OwnTransform
+from snellen.classifiers.loaded import Loaded, triple
+from snellen.classifiers.network import probe
+from snellen.classifiers.spec import parse_spec
+from snellen.errors import ModelError, UsageError
+from snellen.labels import IMAGENET_1K, ClassSpace
+from snellen.zoom.grid import WINDOW
+
+
+@dataclass(frozen=True)
+class Given:
+    """A network and what is known of it.
+
+    mean, std: of its views, RGB in 0 … 1. own: its own evaluation transform, where that is known.
+    size: side of the views it is shown, in pixels. names: of its classes, in the order of its logits.
+    """
+
+    module: torch.nn.Module
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    own: OwnTransform | None
+    size: int
+    names: tuple[str, ...]
+
+
+def given_model(
+    model: "str | torch.nn.Module",
+    mean: Sequence[float] | float | None = None,
+    std: Sequence[float] | float | None = None,
+    classes: Sequence[str] | None = None,
+    size: int | None = None,
+) -> Given:
+    """What a spec or a module stands for, as `ZoomTTA` explains its arguments; the network is in evaluation mode.
+
+    Raises ModelError for a model that is none, that gives no logits, or that cannot be run on views of such a size.
+    """
+    if isinstance(model, str):
+        if mean is not None or std is not None or classes is not None:
+            raise ModelError("mean, std and classes go with a module; with a spec, write ,mean=…,std=…,classes=FILE")
+        loaded = _loaded(model)
+        module, means, stds, own = loaded.module, loaded.mean, loaded.std, loaded.own
+        space: ClassSpace | None = loaded.space
+    elif isinstance(model, torch.nn.Module):
+        config = getattr(model, "pretrained_cfg", None) or {}  # what timm keeps with its networks
+        means = triple("mean", config.get("mean", IMAGENET_MEAN) if mean is None else mean)
+        stds = triple("std", config.get("std", IMAGENET_STD) if std is None else std)
+        module, own = model.eval(), None
+        space = None if classes is None else ClassSpace.of_names(tuple(classes))
+    else:
+        raise ModelError(f"{model!r} is no model: give a spec or a torch.nn.Module")
+    if size is not None and size < 1:
+        raise ModelError(f"size={size}: expected the side of the network's input in pixels")
+    sizes = (size,) if size else tuple(dict.fromkeys((WINDOW, own.size if own else WINDOW)))
+    shown, count = probe(module, sizes, device_of(module))
+    return Given(module, means, stds, own, shown, _names(space, count))
+
+
+def _loaded(text: str) -> Loaded:
+    from snellen.classifiers.sources import load
+
+    spec = parse_spec(text)
+    if spec.kind == "vlm":
+        raise ModelError(f"{text} answers in words and gives no logits: its views cannot be merged")
+    return load(spec)
+
+
+def device_of(module: torch.nn.Module) -> torch.device:
+    """Where a module's parameters are; the CPU where it has none."""
+    return next((value.device for value in module.parameters()), torch.device("cpu"))
+
+
+def _names(space: ClassSpace | None, classes: int) -> tuple[str, ...]:
+    space = space or (IMAGENET_1K if classes == len(IMAGENET_1K) else None)
+    if space is None:
+        return tuple(f"class {k}" for k in range(classes))
+    if len(space) != classes:
+        raise ModelError(f"{len(space)} class names, but the model gives {classes} logits; name every class")
+    return space.names
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def as_pictures(images: Any) -> list[Image.Image]:
+    """RGB images of one image or a list: PIL, uint8 arrays `[h, w, 3]`, uint8 tensors `[3, h, w]` or `[n, 3, h, w]`.
+
+    Raises UsageError for anything else; it says what was given.
+    """
+    if isinstance(images, list | tuple):
+        return [picture for image in images for picture in as_pictures(image)]
+    if isinstance(images, Image.Image):
+        return [images.convert("RGB")]
+    if isinstance(images, torch.Tensor):
+        if images.dtype == torch.uint8 and images.ndim in (3, 4) and images.shape[-3] == 3:
+            batch = images if images.ndim == 4 else images[None]
+            return [Image.fromarray(image) for image in batch.permute(0, 2, 3, 1).contiguous().cpu().numpy()]
+        raise UsageError(
+            f"a tensor of {str(images.dtype).removeprefix('torch.')} {list(images.shape)}: expected decoded pixels, "
+            "uint8 [3, height, width] at source resolution, not normalised ones"
+        )
+    if isinstance(images, np.ndarray):
+        if images.dtype == np.uint8 and images.ndim in (3, 4) and images.shape[-1] == 3:
+            return [Image.fromarray(image) for image in images.reshape(-1, *images.shape[-3:])]
+        raise UsageError(
+            f"an array of {images.dtype} {list(images.shape)}: expected decoded pixels, uint8 [height, width, 3]"
+        )
+    raise UsageError(
+        f"{type(images).__name__}: expected PIL images, uint8 arrays or uint8 tensors at source resolution"
+    )

@@ -1,0 +1,202 @@
+"""One process at a time in a folder, on this machine by flock and elsewhere by leases."""
+
+import errno
+import fcntl
+import json
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from s3_server import BUCKET
+
+from snellen import locks
+from snellen.atomic import write_atomic
+from snellen.errors import Stopped, UsageError
+from snellen.files import entries, make_folder, read_bytes, remove
+from snellen.locks import only_here
+from snellen.places import is_remote
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Leases that beat and expire within a test's patience."""
+    monkeypatch.setattr(locks, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(locks, "EXPIRY_SECONDS", 1.0)
+    monkeypatch.setattr(locks, "LOOK_SECONDS", 0.1)
+
+
+def leases(folder):
+    return [one.name for one in entries(folder) if one.name.startswith(".lock.")]
+
+
+def lease_of(folder, **changes):
+    """A lease as another process would have written it."""
+    record = {**json.loads(locks._lease(5, holds=True)), **changes}
+    write_atomic(folder / ".lock.000000000000.json", json.dumps(record).encode())
+
+
+def test_the_second_is_refused_and_then_comes_in(folder, quick):
+    make_folder(folder)
+    again = pytest.raises(UsageError, match=r"another process is working in .*choose another -o")
+    with only_here(folder), again, only_here(folder):
+        pass
+    with only_here(folder):
+        pass
+    assert leases(folder) == []
+
+
+def test_the_second_waits_where_it_is_told_to(folder, quick):
+    make_folder(folder)
+    order = []
+
+    def second():
+        with only_here(folder, wait=True):
+            order.append("second")
+
+    with only_here(folder):
+        thread = threading.Thread(target=second)
+        thread.start()
+        time.sleep(0.5)
+        order.append("first")
+    thread.join(20)
+    assert order == ["first", "second"]
+
+
+def test_two_locks_of_one_folder_have_nothing_to_do_with_each_other(folder, quick):
+    make_folder(folder)
+    with only_here(folder), only_here(folder, ".results.lock"):
+        pass
+
+
+def test_where_there_is_no_flock_there_is_a_lease(tmp_path, quick, monkeypatch):
+    def lacking(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", lacking)
+    with only_here(tmp_path):
+        assert len(leases(tmp_path)) == 1
+        with pytest.raises(UsageError, match="another process"), only_here(tmp_path):
+            pass
+    assert leases(tmp_path) == []
+
+
+@pytest.fixture
+def remote(folder):
+    if not is_remote(folder):
+        pytest.skip("this machine has flock")
+    make_folder(folder)
+    return folder
+
+
+def test_a_process_of_this_machine_that_is_gone_is_not_waited_for(remote, monkeypatch):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    lease_of(remote, pid=ended.pid, started=1)
+    began = time.monotonic()
+    with only_here(remote):
+        assert len(leases(remote)) == 1
+    assert time.monotonic() - began < 10
+
+
+def test_a_process_number_that_another_has_by_now(remote):
+    """The same number, but started at another time."""
+    lease_of(remote, started=json.loads(locks._lease(0, holds=True))["started"] + 1)
+    with only_here(remote):
+        pass
+
+
+def test_another_machine_that_is_silent_is_waited_out(remote, quick):
+    lease_of(remote, machine="elsewhere", host="elsewhere")
+    said, began = [], time.monotonic()
+    with only_here(remote, say=said.append):
+        assert time.monotonic() - began > 1.0
+        assert len(leases(remote)) == 1
+    assert "elsewhere" in said[0]
+
+
+def test_another_machine_that_is_heard_of_is_not(remote, quick):
+    lease_of(remote, machine="elsewhere", host="elsewhere")
+    ended = threading.Event()
+
+    def beat():
+        number = 5
+        while not ended.wait(0.3):
+            number += 1
+            lease_of(remote, machine="elsewhere", host="elsewhere", beat=number)
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        with pytest.raises(UsageError, match="elsewhere"), only_here(remote):
+            pass
+    finally:
+        ended.set()
+        thread.join()
+    assert leases(remote) == [".lock.000000000000.json"]
+
+
+def test_what_is_no_lease_expires(remote, quick):
+    write_atomic(remote / ".lock.0.json", b"\0 no JSON")
+    write_atomic(remote / ".lock.1.json", b"[1]")
+    with only_here(remote):
+        pass
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_who_slept_too_long_changes_nothing_more(taken, remote, quick):
+    with only_here(remote) as lock:
+        lock.check()
+        (mine,) = leases(remote)
+        if taken:
+            lease_of(remote, machine="elsewhere")
+        else:
+            remove(remote / mine)
+        assert lock.lost.wait(10)
+        with pytest.raises(Stopped, match="another process took over"):
+            lock.check()
+
+
+def test_one_that_only_asks_takes_nothing_over(remote, quick):
+    with only_here(remote) as lock:
+        lease_of(remote, machine="elsewhere", holds=False)
+        time.sleep(0.5)
+        lock.check()
+        remove(remote / ".lock.000000000000.json")
+
+
+def test_a_lease_is_rewritten_while_the_work_goes_on(remote, quick):
+    with only_here(remote):
+        (mine,) = leases(remote)
+        before = read_bytes(remote / mine)
+        time.sleep(0.5)
+        assert read_bytes(remote / mine) != before
+
+
+PROGRAM = """
+import os, sys, time
+from snellen import locks
+from snellen.errors import UsageError
+from snellen.places import place
+locks.HEARTBEAT_SECONDS, locks.LOOK_SECONDS = 0.2, 0.05
+if sys.argv[4] == "far":  # as if each were on a machine of its own
+    locks._machine = lambda: str(os.getpid())
+folder, log = place(sys.argv[1]), sys.argv[2]
+for _ in range(int(sys.argv[3])):
+    with locks.only_here(folder, wait=True):
+        with open(log, "a") as file:
+            file.write("in\\n")
+        time.sleep(0.02)
+        with open(log, "a") as file:
+            file.write("out\\n")
+"""
+
+
+@pytest.mark.parametrize("where", ["near", "far"])
+def test_real_processes_are_never_inside_together(where, s3, tmp_path):
+    log = tmp_path / "log"
+    argv = [sys.executable, "-c", PROGRAM, f"s3://{BUCKET}/out", str(log), "3", where]
+    processes = [subprocess.Popen(argv) for _ in range(3)]
+    assert [process.wait(120) for process in processes] == [0, 0, 0]
+    assert log.read_text() == "in\nout\n" * 9
