@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from snellen.errors import SnellenError, Stopped, UsageError
-from snellen.files import exists, read_bytes, remove
+from snellen.files import LACKING, exists, read_bytes, remove, sync_folder
 from snellen.places import driver_of, has_folders, is_remote, key_of
 from snellen.trouble import patiently
 
@@ -38,8 +38,7 @@ REFUSED = (
     errno.EISDIR,
     errno.ENAMETOOLONG,
 )
-# What a file system says of hard links or of syncing a folder, and a store of a condition, where it has none.
-LACKING = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+# What a file system says of hard links, where it has none.
 NO_LINKS = (*LACKING, errno.EPERM, errno.EMLINK, errno.EXDEV)
 
 
@@ -90,20 +89,6 @@ def write_new(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a crash, where that takes anything."""
-    if is_remote(folder):
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in LACKING:
-            raise
-    finally:
-        os.close(handle)
 
 
 def explain_os_error(error: OSError, path: Path, option: str = "-o", begun: bool = False) -> SnellenError:

@@ -14,6 +14,7 @@ from snellen.classifiers.agreement import TOLERANCE, apart
 from snellen.classifiers.backends import ABLE, check_running
 from snellen.classifiers.host import best_name, host, remember, speed_name
 from snellen.classifiers.measure import BATCHES, ROUNDS, SECONDS, Measurers, in_turn, measurers
+from snellen.classifiers.spec import parse_spec
 from snellen.classifiers.views import real_views
 from snellen.datasets import open_dataset
 from snellen.engine.local import capacity
@@ -103,6 +104,8 @@ def bench(
     for precision in wanted:
         check_running(precision, device=device)
     kind = device.split(":")[0]
+    if parse_spec(model).kind == "vlm":
+        raise ModelError(f"{model} answers in words: its server computes it, and no backend here")
     report.status(f"preparing {model}")
     reference = prepare(model, backend="torch", device=device)
     ready: list[Prepared] = []
@@ -126,7 +129,7 @@ def bench(
             report.status(f"measuring {precision}: {count} processes, {rounds} rounds")
             of_this = [one for one in ready if one.precision == precision]
             rows += _measured(processes, of_this, views, expected, rounds, left_out)
-    auto = {precision: _remember(rows, ready, precision, device, count) for precision in wanted}
+    auto = {precision: remember_best(rows, ready, precision, device, count) for precision in wanted}
     chosen = {precision: backend for precision, backend in auto.items() if backend}
     return Bench(reference.text, device, count, host(), rows, left_out, chosen)
 
@@ -171,7 +174,9 @@ def _measured(
     return rows
 
 
-def _remember(rows: Sequence[Row], ready: Sequence[Prepared], precision: str, device: str, workers: int) -> str | None:
+def remember_best(
+    rows: Sequence[Row], ready: Sequence[Prepared], precision: str, device: str, workers: int
+) -> str | None:
     """Keep every backend's best batch size, and the best backend of those that agree; its name."""
     entries = {one.backend: one for one in ready if one.precision == precision}
     of_this = [row for row in rows if row.precision == precision]

@@ -18,6 +18,8 @@ from typing import Any
 from snellen.places import driver_of, has_folders, is_remote, key_of
 from snellen.trouble import PASSING, as_os_error, patiently
 
+# What a file system says of syncing a folder, and a store of a condition, where it has no such thing.
+LACKING = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 # Small files that are asked for at the same time.
 READ_TOGETHER = 1000
 
@@ -188,9 +190,26 @@ def remove(path: Path) -> None:
 def make_folder(path: Path) -> None:
     """Make a folder and those above it, where there are such: most stores have only names with slashes in them."""
     if not is_remote(path):
+        lacking = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
+        for folder in lacking:
+            sync_folder(folder.parent)
     elif has_folders(path):
         patiently(lambda: driver_of(path).makedirs(key_of(path), exist_ok=True))
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a crash, where that takes anything."""
+    if is_remote(folder):
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in LACKING:
+            raise
+    finally:
+        os.close(handle)
 
 
 class RangedFile(io.RawIOBase):

@@ -117,16 +117,16 @@ def test_the_shipped_network_compiled(views, expected):
     assert apart(answered(classifier, views, 9), expected) <= TOLERANCE["fp32"]
 
 
-def test_a_network_that_pytorch_cannot_compile_is_one_line(tiny):
+def test_a_network_that_pytorch_cannot_compile_is_one_line():
     class Stubborn(nn.Module):
         def forward(self, pixels):
-            if torch.compiler.is_compiling():
-                raise RuntimeError("not me\nand more")
+            if len(pixels) == 5:
+                raise RuntimeError("not five\nand more")
             return pixels.mean((2, 3))
 
     loaded = loaded_module(Stubborn(), 0.5, 0.5, ["a", "b", "c"])
-    with pytest.raises(ModelError, match=r"PyTorch cannot compile this network .*; use --backend torch$"):
-        CompiledClassifier(loaded.module, describe(loaded, "stubborn"), "cpu", "fp32", 2)
+    with pytest.raises(ModelError, match=r"PyTorch cannot compile this network \(not five\); use --backend torch$"):
+        CompiledClassifier(loaded.module, describe(loaded, "stubborn"), "cpu", "fp32", 5)
 
 
 def test_a_network_that_computes_something_else_when_compiled_is_refused():
@@ -247,46 +247,45 @@ def test_calibration_and_comparison_share_no_view():
     assert not seen & {view.tobytes() for view in second}
 
 
-class TestInt8:
-    pytestmark = pytest.mark.slow
+@pytest.fixture(scope="module")
+def int8():
+    """The shipped network quantised on the shipped photographs."""
+    return prepare(LITE0, precision="int8", batch_size=16, measure=False)
 
-    @pytest.fixture(scope="class")
-    def prepared(self):
-        return prepare(LITE0, precision="int8", batch_size=16)
 
-    def test_its_note_counts_what_it_answers(self, prepared):
-        """Agreement and accuracy, recounted from the pixels with eager PyTorch in float32."""
-        dataset = open_dataset("examples")
-        others, _ = real_views(dataset, 224, 300, first=300)
-        eager = prepare(LITE0, backend="torch").classifier()
-        exact = answered(eager, others, 36).argmax(axis=1)
-        quantised = answered(prepared.classifier(), others, 16).argmax(axis=1)
-        (note,) = [note for note in prepared.card.notes if note.startswith("int8")]
-        equal = int((exact == quantised).sum())
-        assert 240 <= equal < 300, "not the same network, but one like it"
-        assert f"the same answer as float32 on {equal} of 300 (" in note
-        labels = dataset.label_sets([item.id for item in dataset.items], prepared.card.class_space)
-        crops = np.concatenate(
-            [
-                render(Image.open(dataset.root / item.id).convert("RGB"), [PAPER_GRID.rules[112]])
-                for item in dataset.items
-            ]
-        )
-        best = answered(prepared.classifier(), crops, 16).argmax(axis=1)
+@pytest.mark.slow
+def test_the_note_of_int8_counts_what_it_answers(int8):
+    """Agreement and accuracy, recounted from the pixels with eager PyTorch in float32."""
+    dataset = open_dataset("examples")
+    others, _ = real_views(dataset, 224, 300, first=300)
+    eager = prepare(LITE0, backend="torch").classifier()
+    exact = answered(eager, others, 36).argmax(axis=1)
+    quantised = answered(int8.classifier(), others, 16).argmax(axis=1)
+    equal = int((exact == quantised).sum())
+    assert 180 <= equal < 300, "not the same network, but one like it"
+    (note,) = [note for note in int8.card.notes if note.startswith("int8")]
+    assert f"the same answer as float32 on {equal} of 300 other views (" in note
+    labels = dataset.label_sets([item.id for item in dataset.items], int8.card.class_space)
+    pictures = [Image.open(dataset.root / item.id).convert("RGB") for item in dataset.items]
+    crops = np.concatenate([render(picture, [PAPER_GRID.rules[112]]) for picture in pictures])
+    for classifier, said in ((int8.classifier(), "1-crop: "), (eager, "in float32 ")):
+        best = answered(classifier, crops, 16).argmax(axis=1)
         right = sum(one in label for one, label in zip(best, labels, strict=True))
-        assert f"right at their 1-crop: {right} of 16 (" in note
-        assert note_of(prepared.model.parent) == (note,)
+        assert f"{said}{right} of 16 (" in note
+    assert note_of(int8.model.parent) == (note,)
 
-    def test_what_it_is_calibrated_on_decides_it(self, prepared, examples_dir, tmp_path):
-        (tmp_path / "mine").mkdir()
-        for name in ("koala.jpg", "abbey.jpg"):
-            shutil.copy(examples_dir / name, tmp_path / "mine")
-        other = prepare(f"{LITE0},calibration={tmp_path / 'mine'}", precision="int8", measure=False)
-        assert other.entry == prepared.entry
-        assert other.model != prepared.model
-        assert other.options["calibration"] != prepared.options["calibration"]
-        assert "2 photographs of" in " ".join(other.card.notes)
-        assert other.model.with_suffix(".bin").read_bytes() != prepared.model.with_suffix(".bin").read_bytes()
+
+@pytest.mark.slow
+def test_what_int8_is_calibrated_on_decides_it(int8, examples_dir, tmp_path):
+    (tmp_path / "mine").mkdir()
+    for name in ("koala.jpg", "abbey.jpg"):
+        shutil.copy(examples_dir / name, tmp_path / "mine")
+    other = prepare(f"{LITE0},calibration={tmp_path / 'mine'}", precision="int8", measure=False)
+    assert other.entry == int8.entry
+    assert other.model != int8.model
+    assert other.options["calibration"] != int8.options["calibration"]
+    assert "300 views of 2 photographs of" in " ".join(other.card.notes)
+    assert other.model.with_suffix(".bin").read_bytes() != int8.model.with_suffix(".bin").read_bytes()
 
 
 def test_a_wrong_calibration_is_one_line(tmp_path):
@@ -297,8 +296,8 @@ def test_a_wrong_calibration_is_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_prepared_model_travels_as_json(tiny):
-    prepared = prepare(tiny, backend="onnxruntime", batch_size=3, measure=False)
+def test_a_prepared_model_travels_as_json():
+    prepared = prepare(LITE0, backend="onnxruntime", batch_size=3, measure=False)
     again = type(prepared).from_json(json.loads(json.dumps(prepared.to_json())))
     assert again == prepared
     assert again.model.name == "model.onnx"

@@ -13,7 +13,10 @@ import snellen
 JUMPING = Path(__file__).with_name("jumping_clock")
 
 
-@pytest.mark.parametrize("jump", ["back and forth by years", "back by an hour at every look", "to before 1970"])
+JUMPS = ["back by an hour at every look", "to before 1970"]
+
+
+@pytest.mark.parametrize("jump", ["back and forth by years", *(pytest.param(j, marks=pytest.mark.slow) for j in JUMPS)])
 def test_a_clock_that_jumps(jump, pictures, tiny, undisturbed, tmp_path, tally):
     paths = os.pathsep.join([str(JUMPING), *filter(None, [os.environ.get("PYTHONPATH")])])
     with tally.fault("clock that jumps") as case:

@@ -100,8 +100,8 @@ def test_three_at_once_from_nothing(pictures, tiny, local_out, s3):
 
 
 def test_images_come_from_there(pictures, tiny, local_out, s3, tmp_path):
-    upload(s3, pictures, "pictures/")
-    done = run(f"s3://{BUCKET}/pictures", tiny, tmp_path / "out")
+    upload(s3, pictures, f"{pictures.name}/")  # the origin of an image is the folder's name
+    done = run(f"s3://{BUCKET}/{pictures.name}", tiny, tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert same_rows(tmp_path / "out", local_out)
 

@@ -73,7 +73,7 @@ def test_shapes(width, height, device):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize(("width", "height"), [(2, 300), (1, 200), (60, 900)])
+@pytest.mark.parametrize(("width", "height"), [(30, 290), (100, 500), (60, 900)])
 def test_columns_before_rows(width, height, device):
     """Shapes of which Pillow 13 resizes some scales columns first; in one grid with others."""
     rules = paper_grid(scales=(10, 32, 48, 224)).rules
@@ -101,7 +101,7 @@ def test_order_of_rules_is_kept():
     assert torch.equal(render_gpu.render_gpu(pixels, [rules[i] for i in order]), views[torch.from_numpy(order)])
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(st.data())
 def test_any_view_of_any_image(data):
     side, place = st.integers(1, 400), st.integers(0, 2)

@@ -5,7 +5,6 @@ and not by timing them (`cudnn.benchmark` stays off), so that every worker, and 
 """
 
 import contextlib
-import os
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -16,7 +15,6 @@ from snellen.classifiers.agreement import check_agreement
 from snellen.classifiers.base import ModelCard
 from snellen.classifiers.network import ViewNetwork
 from snellen.errors import ModelError
-from snellen.places import cache_root
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -75,13 +73,11 @@ class CompiledClassifier(TorchClassifier):
 
     def __init__(self, network: torch.nn.Module, card: ModelCard, device: str, precision: str, batch: int) -> None:
         super().__init__(network, card, device, precision)
-        # Kept from one process to the next; the default is a folder in /tmp that anybody may have made before.
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_root() / "compiled"))
         size = card.view_size
         views = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, size, size, 3), np.uint8))
         with torch.inference_mode():
             expected = self._shown.logits(views.to(self._device)).cpu().numpy()
-        self._shown.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._shown.to(memory_format=torch.channels_last)
         self._compiled = torch.compile(self._shown.logits, dynamic=False, options={"freezing": True})
         self._batch = torch.zeros((batch, size, size, 3), dtype=torch.uint8, device=self._device)
         self._graph: torch.cuda.CUDAGraph | None = None
@@ -103,7 +99,7 @@ class CompiledClassifier(TorchClassifier):
 
     def _capture(self) -> None:
         """Record the batch's kernels, to be started with one call; a network that waits for the GPU goes without."""
-        stream = torch.cuda.Stream(self._device)
+        stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(stream):  # what is made ready at a first call must not be recorded
             for _ in range(3):

@@ -154,7 +154,7 @@ def serve() -> None:
     held: list[tuple[Classifier, NDArray[np.uint8]]] = []
     for line in sys.stdin:
         try:
-            answer = {"value": _answer(json.loads(line), held, place["device"])}
+            answer: dict[str, Any] = {"value": _answer(json.loads(line), held, place["device"])}
         except SnellenError as error:
             answer = {"error": str(error)}
         print(json.dumps(answer), file=answers, flush=True)
@@ -171,7 +171,8 @@ def _answer(request: dict[str, Any], held: list[tuple[Classifier, NDArray[np.uin
         classifier.logits(views)
         held.append((classifier, views))
     elif "rate" in request:
-        return _rate(*held[request["rate"]], request["seconds"])
+        classifier, views = held[request["rate"]]
+        return _rate(classifier, views, request["seconds"])
     else:
         classifier, batch = held[request["logits"]]
         views = np.load(request["views"])

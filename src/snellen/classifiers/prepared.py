@@ -1,5 +1,6 @@
 """A model that is ready to run, as workers are told of it."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from snellen.classifiers.backends import CONVERTED
 from snellen.classifiers.base import Classifier, ModelCard
 from snellen.classifiers.spec import parse_spec
 from snellen.labels import ClassMap
+from snellen.places import cache_root
 
 if TYPE_CHECKING:
     import torch
@@ -70,6 +72,10 @@ class Prepared:
             from snellen.classifiers.backend_openvino import OpenVinoClassifier
 
             return OpenVinoClassifier(self.model, self.precision, self.batch_size, text=text)
+        if self.backend == "torch-compile":
+            # What was compiled is kept. PyTorch's own choice, made while it is imported, is a folder of a known name in
+            # /tmp, which anybody may have put there.
+            os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_root() / "compiled"))
         from snellen.classifiers.backend_torch import CompiledClassifier, TorchClassifier
 
         network = self.network

@@ -59,8 +59,8 @@ def _compared(model: Path, quantised: Path, card: ModelCard) -> str:
     # Other views than those of the calibration, where that was on the same photographs.
     views, _ = real_views(dataset, card.view_size, CALIBRATION_VIEWS, first=CALIBRATION_VIEWS)
     equal = _answers(exact, views) == _answers(other, views)
-    photographs = f"{_counted(len(dataset.items))} shipped with Snellen"
-    text = f"the same answer as float32 on {_share(equal)} other views of {photographs}"
+    photographs = f"the {len(dataset.items)} photographs shipped with Snellen"
+    text = f"the same answer as float32 on {_share(equal, ' other views')} of {photographs}"
     try:
         labels = dataset.label_sets([item.id for item in dataset.items], card.class_space)
     except DataError:  # classes of the user's own: nobody has labelled the photographs with them
@@ -80,12 +80,12 @@ def _answers(classifier: OpenVinoClassifier, views: NDArray[np.uint8]) -> NDArra
     return np.concatenate(parts)
 
 
-def _share(hits: NDArray[np.bool_]) -> str:
+def _share(hits: NDArray[np.bool_], what: str = "") -> str:
     from scipy.stats import binomtest
 
     count, n = int(hits.sum()), len(hits)
     low, high = binomtest(count, n).proportion_ci(method="wilson")
-    return f"{count} of {n} ({count / n:.2%} [{low:.2%}, {high:.2%}])"
+    return f"{count} of {n}{what} ({count / n:.2%} [{low:.2%}, {high:.2%}])"
 
 
 def _counted(images: int) -> str:

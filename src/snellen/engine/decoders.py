@@ -34,7 +34,8 @@ from snellen.zoom.render import UnreadableImage, render
 
 # Views of an image up to which they are cut where it is decoded: sending many small products to a device takes longer.
 FEW = 16
-# Shapes whose plan a process keeps: a plan is some megabytes, and 35 ms of work. Photographs share few shapes.
+# Shapes whose plan a process keeps: it takes longer than decoding (benchmarks/gpu.py prints it) and some megabytes.
+# Photographs share few shapes.
 SHAPES = 8
 
 
@@ -79,8 +80,8 @@ class DecodePool:
         for child in self._children:
             child.end()
         self._threads.shutdown()
-        for child in self._children:
-            os.close(child.memory)
+        while self._children:
+            os.close(self._children.pop().memory)
 
     def _decode(self, image: int, row: dict[str, Any]) -> Decoded:
         child, deaths = self._idle.get(), 0
@@ -188,7 +189,7 @@ def _read(memory: int, kinds: Sequence[tuple[str, Sequence[int]]]) -> list[NDArr
     arrays, at = [], 0
     for kind, shape in kinds:
         arrays.append(np.empty(shape, kind))
-        into = memoryview(arrays[-1]).cast("B")
+        into = arrays[-1].data.cast("B")
         while into:
             count = os.preadv(memory, [into], at)
             if not count:
@@ -200,7 +201,7 @@ def _read(memory: int, kinds: Sequence[tuple[str, Sequence[int]]]) -> list[NDArr
 def _write(memory: int, arrays: Sequence[NDArray[Any]]) -> None:
     at = 0
     for array in arrays:
-        left = memoryview(np.ascontiguousarray(array)).cast("B")
+        left = np.ascontiguousarray(array).data.cast("B")
         while left:
             count = os.pwrite(memory, left, at)
             left, at = left[count:], at + count

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,28 +38,21 @@ DECODED = 2
 QUEUED = 2
 
 
-class DeviceClassifier(Protocol):
-    """A classifier that can be asked on its device."""
-
-    def logits_on_device(self, views: torch.Tensor) -> torch.Tensor:
-        """Logits float32 `[n, classes]` of uint8 views `[n, size, size, 3]`, both on the device; not waited for."""
-        ...
-
-
 @dataclass
 class _OnDevice:
-    """What `full_batches` asks, with tensors in place of arrays."""
+    """A classifier that `full_batches` asks with tensors on its device, and that answers so, without waiting."""
 
-    classifier: DeviceClassifier
+    classifier: Any
 
-    def logits(self, views: torch.Tensor) -> torch.Tensor:
+    def logits(self, views: Any) -> Any:
         return self.classifier.logits_on_device(views)
 
 
 @dataclass
 class GpuWorker(Worker):
-    """Everything a shard needs, loaded once; `classifier` is a DeviceClassifier, and `device` where it computes.
+    """Everything a shard needs, loaded once; `classifier` is one that has `logits_on_device`, as PyTorch's have.
 
+    device: where it computes.
     decoders: how many decode processes.
     """
 
@@ -82,8 +75,8 @@ class GpuWorker(Worker):
         """Each readable image's number and logits; every image leaves its row in `samples`."""
         counted, size = Counted(self.classifier, progress), self.grid.size
         batch = torch.empty((self.batch_size, size, size, 3), dtype=torch.uint8, device=self.device)
-        source = self._on_device(task, samples)
-        shown = full_batches(_OnDevice(self.classifier), self.batch_size, size, source, batch, torch.cat)
+        source: Iterator[Any] = self._on_device(task, samples)
+        shown: Iterator[Any] = full_batches(_OnDevice(self.classifier), self.batch_size, size, source, batch, torch.cat)
         for image, logits in _taken_home(shown, QUEUED * self.batch_size):
             counted.add(len(logits))
             yield image, logits
@@ -121,7 +114,8 @@ class GpuWorker(Worker):
     @cached_property
     def _side(self) -> "torch.cuda.Stream | None":
         """Where pixels are sent and cut while the network computes; None where there are no streams."""
-        return torch.cuda.Stream(self.device) if torch.device(self.device).type == "cuda" else None
+        cuda = torch.device(self.device).type == "cuda"
+        return torch.cuda.Stream(self.device) if cuda else None  # type: ignore[no-untyped-call]
 
     def _views_of(self, decoded: Decoded) -> torch.Tensor:
         """An image's views on the device, as the network's stream sees them."""

@@ -9,6 +9,7 @@ import itertools
 import json
 import logging
 import os
+import socket
 import time
 import uuid
 from collections import deque
@@ -33,6 +34,8 @@ from snellen.places import place
 
 # Seconds until the driver looks at something else than its actors.
 LOOK = 1.0
+# Seconds to reach a cluster.
+REACH = 10.0
 # Seconds between two questions to every busy actor how far it is, and questions a second at most.
 ASK, QUESTIONS = 2.0, 100
 # Bytes for objects on a machine where Ray is started: only lines of JSON are passed, but Ray wants 75 MiB at least.
@@ -197,6 +200,9 @@ def connect(address: str | None, workers: int | None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody asked for reports to Ray's makers
     started: dict[str, Any] = {"num_cpus": max(len(cores()), workers or 0), "object_store_memory": STORE}
     try:
+        host, _, port = address.partition(":")
+        if port.isdecimal():  # Ray itself goes on trying for minutes
+            socket.create_connection((host, int(port)), REACH).close()
         ray.init(
             address,
             namespace="snellen",

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from snellen.atomic import create_atomic, sync_folder, write_new
-from snellen.files import entry, exists, remove
+from snellen.atomic import create_atomic, write_new
+from snellen.files import entry, exists, remove, sync_folder
 from snellen.places import is_remote
 from snellen.store.commits import commit_path
 from snellen.store.schema import KINDS

@@ -125,9 +125,9 @@ class _Axis:
         first, weights = resample_weights(self._in_size, out_size, kernel, begin, end)
         count, taps = -(-self._size // TILE), weights.shape[1]
         inside = slice(begin - start, begin - start + len(first))
-        firsts = np.full(count * TILE, -1, np.int32)
+        firsts: Ints = np.full(count * TILE, -1, np.int32)
         firsts[inside] = first
-        spread = np.zeros((count * TILE, taps), np.int32)
+        spread: Ints = np.zeros((count * TILE, taps), np.int32)
         spread[inside] = weights
         firsts, spread = firsts.reshape(count, TILE), spread.reshape(count, TILE, taps)
         places = np.flatnonzero((firsts >= 0).any(axis=1)).astype(np.int32)
@@ -158,10 +158,13 @@ class _Axis:
             for part, end, a, b in zip(self._parts, ends, bounds[:-1], bounds[1:], strict=True)
             if a < b
         ]
-        taps = max(weights.shape[1] for _, _, weights in parts)
-        padded = [np.pad(weights, ((0, 0), (0, taps - weights.shape[1]), (0, 0))) for _, _, weights in parts]
+        taps, at = max(weights.shape[1] for _, _, weights in parts), 0
+        padded: Ints = np.zeros((len(tiles), taps, TILE), np.int32)
+        for _, _, weights in parts:
+            padded[at : at + len(weights), : weights.shape[1]] = weights
+            at += len(weights)
         start, first = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
-        return taps, tiles, [start, first, np.concatenate(padded)]
+        return taps, tiles, [start, first, padded]
 
 
 def _half(
@@ -180,8 +183,8 @@ def _half(
         x_tiles, x_places = columns.window(wide, rule.filter, left)
         y_tiles, y_places = rows.window(high, rule.filter, top)
         places = (view * per_side + y_places[:, None]) * per_side + x_places
-        pair = np.broadcast_arrays(y_tiles[:, None], x_tiles)
-        uses.append(np.stack([*(pair[::-1] if across else pair), places]).reshape(3, -1))
+        pair = np.repeat(y_tiles, len(x_tiles)), np.tile(x_tiles, len(y_tiles))
+        uses.append(np.stack([*(pair[::-1] if across else pair), places.ravel()]))
     products = np.concatenate(uses, axis=1)
 
     first_pass, order = [], []
