@@ -13,7 +13,7 @@ from snellen.classifiers import Prepared, prepare
 from snellen.classifiers.agreement import TOLERANCE, apart
 from snellen.classifiers.backends import ABLE, check_running
 from snellen.classifiers.host import best_name, host, remember, speed_name
-from snellen.classifiers.measure import BATCHES, ROUNDS, SECONDS, Measurers, in_turn, measurers
+from snellen.classifiers.measure import ROUNDS, SECONDS, Measurers, batches_of, in_turn, measurers
 from snellen.classifiers.spec import parse_spec
 from snellen.classifiers.views import real_views
 from snellen.datasets import open_dataset
@@ -126,9 +126,8 @@ def bench(
         expected = processes.logits(processes.load(reference), views)
         for precision in wanted:
             processes.clear()
-            report.status(f"measuring {precision}: {count} processes, {rounds} rounds")
             of_this = [one for one in ready if one.precision == precision]
-            rows += _measured(processes, of_this, views, expected, rounds, left_out)
+            rows += _measured(processes, of_this, views, expected, rounds, left_out, report)
     auto = {precision: remember_best(rows, ready, precision, device, count) for precision in wanted}
     chosen = {precision: backend for precision, backend in auto.items() if backend}
     return Bench(reference.text, device, count, host(), rows, left_out, chosen)
@@ -141,15 +140,18 @@ def _measured(
     expected: NDArray[np.float32],
     rounds: int,
     left_out: list[tuple[str, str, str]],
+    report: Reporter,
 ) -> list[Row]:
     """The rows of one precision; what cannot be loaded goes to `left_out`."""
     loaded: dict[int, tuple[Prepared, int]] = {}
     for prepared in ready:
         try:
-            for batch in BATCHES[prepared.device.split(":")[0]]:
+            report.status(f"loading {prepared.backend} {prepared.precision}")
+            for batch in batches_of(prepared):
                 loaded[processes.load(prepared.with_batch(batch))] = (prepared, batch)
         except ModelError as error:
             left_out.append((prepared.backend, prepared.precision, str(error)))
+    report.status(f"measuring {len(loaded)} in turn, {rounds} rounds")
     measured = in_turn(list(loaded), lambda k: processes.rate(k, SECONDS), rounds)
     rows = []
     for prepared in ready:

@@ -171,8 +171,10 @@ def test_bad_calls_cost_one_line(pictures, tiny, studied, tmp_path):
     calls = [
         (["--method", "centre"], "did you mean center"),
         (["--method", "memo-rrc,k=0"], "0 augmented views"),
+        (["--method", "memo-rrc,k=100000"], "1 to 16384"),
         (["--method", "memo-rrc", "--backend", "openvino"], "needs gradients"),
-        (["--method", "memo-rrc", "--precision", "fp16", "--backend", "torch"], "fp16"),
+        (["--method", "memo-rrc", "--precision", "fp16"], "lost in fp16"),
+        (["--method", "memo-rrc", "--precision", "int8"], "lost in int8"),
         (["--method", "anytime"], "--policy"),
         (["--method", "anytime", "--policy", tmp_path / "other.json"], "another grid"),
         (["--method", "anytime", "--policy", tmp_path / "half.py"], "damaged"),

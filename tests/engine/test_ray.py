@@ -46,10 +46,14 @@ def cluster(nodes):
         process.address = process.stdout.readline().strip()
         assert process.address, "the cluster did not start"
         yield process
-        process.stdin.close()
-        process.wait(60)
     finally:
-        kill_group(process)
+        process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(60)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
 
 
 def ask(process, word):
@@ -93,6 +97,7 @@ def test_a_killed_actor_is_replaced(pictures, tiny, local, tmp_path):
     assert_same(tmp_path, local)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_stops_a_ray_study_and_it_can_be_resumed(number, pictures, tiny, local, tmp_path):
     process = start(pictures, tiny, tmp_path, "-q", *RAY)

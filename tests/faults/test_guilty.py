@@ -48,7 +48,7 @@ def test_image_that_kills_its_worker_is_found_and_listed(own_pictures, tmp_path,
         case.lost = len(list(own_pictures.glob("*/*.png"))) - 2 - len(found.image_ids)
 
 
-@pytest.mark.parametrize("killers", [0, 2])
+@pytest.mark.parametrize("killers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_shards_of_many_images_give_the_same_rows(killers, own_pictures, tmp_path, monkeypatch):
     """Shards of a dozen images, and two that kill in one shard: only those two are missing, the rest is the same."""
     from snellen.engine import plan
@@ -62,6 +62,7 @@ def test_shards_of_many_images_give_the_same_rows(killers, own_pictures, tmp_pat
         Image.new("RGB", (300, 280), (255, 0, 255)).save(own_pictures / name)
     small = snellen.study(spec, own_pictures, out=tmp_path / "small", backend="torch")
     monkeypatch.setattr(plan, "SHARDS_PER_WORKER", 1)
+    monkeypatch.setattr(plan, "LAST_SECONDS", 1000.0)
     large = snellen.study(spec, own_pictures, out=tmp_path / "large", backend="torch")
     assert len(small.commits) > 2 * len(large.commits)
     assert len(large.errors) == killers

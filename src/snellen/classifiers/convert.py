@@ -5,6 +5,7 @@ every command. The request is JSON on standard input, the answer JSON on standar
 """
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 # Logits of each of two noise views that a card keeps.
 PROBED = 8
+# Bytes that are left where a disk is full: less than any model needs.
+NO_ROOM = 2**20
 
 
 def describe(loaded: "Loaded", source: str, own: bool = False) -> ModelCard:
@@ -181,6 +184,10 @@ def _whole(target: Path) -> Iterator[Path]:
         except OSError:
             if not target.is_dir():
                 raise
+    except RuntimeError as error:  # libraries that write models do not say why they cannot
+        if shutil.disk_usage(temporary).free < NO_ROOM:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -216,5 +223,6 @@ def serve() -> None:
     except SnellenError as error:
         answer = {"error": str(error)}
     except OSError as error:
-        answer = {"error": str(explain_os_error(error, cache_root()))}
+        told = explain_os_error(error, cache_root(), "SNELLEN_CACHE")
+        answer = {"error": str(told), "exit_code": told.exit_code}
     print(json.dumps(answer), file=answers, flush=True)

@@ -14,7 +14,7 @@ from snellen.classifiers.prompts import option_key
 from snellen.classifiers.sources import library_versions
 from snellen.classifiers.spec import ModelSpec
 from snellen.classifiers.weights import stored_sha256
-from snellen.errors import EngineError, ModelError
+from snellen.errors import EngineError, ModelError, Stopped
 from snellen.places import cache_root
 
 # Counts up when what a cached entry holds, or how it is made, changes.
@@ -106,5 +106,5 @@ def ask_child(request: dict[str, Any], what: str) -> dict[str, Any]:
         raise EngineError(f"{what} failed (exit {done.returncode}):\n{done.stderr.strip()[-2000:]}")
     answer: dict[str, Any] = json.loads(done.stdout)
     if "error" in answer:
-        raise ModelError(answer["error"])
+        raise (Stopped if answer.get("exit_code") == Stopped.exit_code else ModelError)(answer["error"])
     return answer

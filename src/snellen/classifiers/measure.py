@@ -24,6 +24,8 @@ from snellen.errors import EngineError, ModelError, SnellenError
 # Batch sizes that are tried. Small ones keep the activations in a core's cache; 36 is a scale's nine views, four
 # scales at once. A GPU wants whole images, of 324 views each.
 BATCHES = {"cpu": (2, 4, 9, 36), "cuda": (36, 108, 324, 972)}
+# Of compiled PyTorch: each is compiled for itself, which takes a while.
+COMPILED_BATCHES = {"cpu": (4, 36), "cuda": (108, 324)}
 SECONDS, ROUNDS = 0.3, 3
 
 
@@ -102,6 +104,12 @@ def measurers(workers: int, device: str) -> Iterator[Measurers]:
                 handle.communicate()
 
 
+def batches_of(prepared: Prepared) -> tuple[int, ...]:
+    """The batch sizes that are tried for a model on its backend."""
+    sizes = COMPILED_BATCHES if prepared.backend == "torch-compile" else BATCHES
+    return sizes[prepared.device.split(":")[0]]
+
+
 def in_turn(
     candidates: Sequence[int], measured: Callable[[int], float], rounds: int = ROUNDS
 ) -> dict[int, list[float]]:
@@ -118,7 +126,7 @@ def tuned(prepared: Prepared) -> dict[str, float]:
 
     Each is judged by its best round: other work on the machine only ever slows one down.
     """
-    batches = BATCHES["cpu"]
+    batches = batches_of(prepared)
     with measurers(1, "cpu") as processes:
         for batch in batches:
             processes.load(prepared.with_batch(batch))

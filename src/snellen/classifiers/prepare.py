@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snellen.atomic import FULL, explain_os_error
 from snellen.classifiers.backends import CONVERTED, check_running, lacking
 from snellen.classifiers.entries import OF_A_FORM, find_entry, make_entry, module_entry_path, read_card
 from snellen.classifiers.forms import Form, form_of, note_of
@@ -92,6 +93,8 @@ def prepare(
         prepared = _with_speed(prepared, batch_size, measure)
         return replace(prepared, again=again) if backend == "auto" else prepared
     except OSError as error:
+        if error.errno in FULL:
+            raise explain_os_error(error, cache_root()) from error
         raise ModelError(
             f"the model cache {str(cache_root())!r} cannot be used: {error.strerror or error}; "
             "set SNELLEN_CACHE to a folder that can be written"

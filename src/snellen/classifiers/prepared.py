@@ -72,10 +72,9 @@ class Prepared:
             from snellen.classifiers.backend_openvino import OpenVinoClassifier
 
             return OpenVinoClassifier(self.model, self.precision, self.batch_size, text=text)
-        if self.backend == "torch-compile":
-            # What was compiled is kept. PyTorch's own choice, made while it is imported, is a folder of a known name in
-            # /tmp, which anybody may have put there.
-            os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_root() / "compiled"))
+        # What is compiled is kept. PyTorch's own choice, made while timm is imported, is a folder of a known name in
+        # /tmp, which anybody may have put there.
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_root() / "compiled"))
         from snellen.classifiers.backend_torch import CompiledClassifier, TorchClassifier
 
         network = self.network

@@ -13,7 +13,8 @@ from typing import Any
 
 from snellen.classifiers import Prepared, prepare
 from snellen.classifiers.base import same_probe
-from snellen.engine.worker import ShardWorker, Task, end_for_memory, error_event, load_worker
+from snellen.engine.child import end_for_memory, error_event
+from snellen.engine.worker import ShardWorker, Task, load_worker
 from snellen.errors import ModelError, UsageError
 from snellen.files import read_bytes
 from snellen.places import cache_root, place

@@ -23,11 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snellen.datasets import DataSet
+from snellen.engine.child import become_child, end_for_memory, error_event
 from snellen.engine.drive import error_of
 from snellen.engine.memory import NO_MEMORY, KillCount
 from snellen.engine.samples import read_picture, sample_row
 from snellen.engine.schedule import DEATHS, KILLER
-from snellen.engine.worker import become_child, end_for_memory, error_event, planned_dataset
+from snellen.engine.worker import planned_dataset
 from snellen.zoom.bands import Bands, bands_of, can_be_banded
 from snellen.zoom.grid import Grid, ViewRule
 from snellen.zoom.render import UnreadableImage, render

@@ -210,7 +210,7 @@ def connect(address: str | None, workers: int | None) -> None:
             logging_level=logging.ERROR,
             **(started | {"include_dashboard": False} if address == "local" else {}),
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise UsageError(
             f"no Ray cluster at {address!r}: {error}; start one with `ray start`, or give its address"
         ) from error

@@ -4,16 +4,12 @@ As a process (`serve`) it takes JSON lines on standard input (first the job, the
 line), answers JSON lines on standard output, and ends when its input ends, so that it never outlives its parent.
 """
 
-import contextlib
-import ctypes
 import importlib
 import json
 import math
 import os
-import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,12 +19,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from snellen.atomic import explain_os_error
 from snellen.classifiers import Classifier, Prepared
 from snellen.datasets import DataSet, open_dataset
 from snellen.engine.answers import masked, merged_table, prediction_table, probs_table, softmax
 from snellen.engine.batches import full_batches
-from snellen.engine.memory import NO_MEMORY, refused, short
+from snellen.engine.child import become_child, end_for_memory, error_event
 from snellen.engine.samples import read_picture, sample_row
 from snellen.errors import SnellenError
 from snellen.labels import ClassMap
@@ -218,30 +213,6 @@ def load_worker(job: Mapping[str, Any], prepared: Prepared) -> ShardWorker:
     return Worker(place(job["run"]), dataset, classifier, grid, prepared.batch_size, job["keep_probs"], classes)
 
 
-def _die_with_parent() -> None:
-    """Be killed when the parent dies, so that a restarted command never works beside the dead one's workers."""
-    with contextlib.suppress(AttributeError):  # no prctl: standard input still ends, after the task at hand
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG of linux/prctl.h
-    if os.getppid() == 1:  # it died before the call
-        os._exit(1)
-
-
-def become_child() -> Callable[..., None]:
-    """Make this process one that its parent speaks to in lines; returns what says a line of JSON to the parent.
-
-    Whatever else is printed goes to standard error.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    _die_with_parent()
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-
-    def say(**answer: Any) -> None:
-        print(json.dumps(answer), file=answers, flush=True)
-
-    return say
-
-
 def serve() -> None:
     """Work as a child process until standard input ends."""
     say = become_child()
@@ -262,23 +233,3 @@ def serve() -> None:
         if code:  # as if the system had killed it: the task is given to another worker, then split
             os._exit(code)
         say(**error_event(error, run))
-
-
-def end_for_memory(error: Exception) -> int:
-    """The exit code of a worker that was refused memory, which may be its image's fault; 0 for other errors."""
-    if not refused(error):
-        return 0
-    try:
-        return NO_MEMORY if short() else 1
-    except MemoryError:
-        return NO_MEMORY
-
-
-def error_event(error: Exception, run: Path) -> dict[str, Any]:
-    """What a worker says of an error after which the work cannot go on: the message and the command's exit code."""
-    if isinstance(error, OSError):
-        error = explain_os_error(error, run, begun=True)
-    if isinstance(error, SnellenError):
-        return {"event": "error", "message": str(error), "exit_code": error.exit_code}
-    traceback.print_exception(error)  # a defect, not an image: no other worker would do better
-    return {"event": "error", "message": f"a worker failed: {type(error).__name__}: {error}", "exit_code": 1}

@@ -64,7 +64,7 @@ class Memo:
     compiled: compile the step on a CPU, once for a network and number of views: some tens of seconds the first time on
         a machine. Where that fails a RuntimeWarning says so, and the step runs eagerly.
 
-    Raises ModelError for a network whose parameters are not float32, and for `fp16`, in which gradients vanish.
+    Raises ModelError for a network whose parameters are not float32, and for other precisions, in which gradients are lost.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Memo:
         compiled: bool = True,
     ) -> None:
         if precision not in ("fp32", "bf16"):
-            raise ModelError(f"MEMO in {precision}: its gradients would vanish; use fp32 or bf16")
+            raise ModelError(f"MEMO: gradients are lost in {precision}; use fp32 or bf16")
         for value in module.parameters():
             if value.is_floating_point() and value.dtype != torch.float32:
                 kind = str(value.dtype).removeprefix("torch.")

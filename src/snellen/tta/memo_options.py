@@ -10,6 +10,8 @@ from snellen.errors import UsageError
 Augment = Literal["rrc", "augmix"]
 # Views an image: the text of arXiv 2304.05538 says 16, its released code takes 64.
 PRESETS = {"paper": 16, "released": 64}
+# A step holds all views of an image at once: more than any machine's memory takes.
+MOST_VIEWS = 1 << 14
 SETTINGS = "preset=paper|released, k=16, lr=0.00025, prior=16|none, scale=0.08:1, flip=yes|no, seed=0"
 
 
@@ -40,8 +42,8 @@ class MemoOptions:
     def __post_init__(self) -> None:
         if self.augment not in get_args(Augment):
             raise UsageError(f"unknown augmentation {self.augment!r}; expected {' or '.join(get_args(Augment))}")
-        if self.views < 1:
-            raise UsageError(f"{self.views} augmented views an image; MEMO needs one or more")
+        if not 1 <= self.views <= MOST_VIEWS:
+            raise UsageError(f"{self.views} augmented views an image; expected 1 to {MOST_VIEWS}, the paper's are 16")
         if not 0 <= self.lr < math.inf:
             raise UsageError(f"learning rate {self.lr}; expected a number from 0 on, the published one is 0.00025")
         if self.prior_strength is not None and not 0 <= self.prior_strength < math.inf:

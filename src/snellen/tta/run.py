@@ -57,6 +57,8 @@ def tta(
         raise ModelError(
             f"{memo[0]} needs gradients, which the {options['backend']} backend has not; leave --backend out, or torch"
         )
+    if memo and options["precision"] in ("fp16", "int8"):
+        raise ModelError(f"{memo[0]}: gradients are lost in {options['precision']}; use --precision fp32 or bf16")
     for text in methods:  # a wrong one is cheaper to find than a model is to prepare
         check_method(text, held)
     if memo and not isinstance(model, str):
@@ -65,8 +67,6 @@ def tta(
     report.status(f"opening {data}")
     dataset = open_dataset(data, root)
     prepared = prepare_model(model, options)
-    if memo and options["precision"] == "fp16":
-        raise ModelError(f"{memo[0]} in fp16: its gradients would vanish; use --precision fp32 or bf16")
     chosen = parse_methods(methods, held, prepared.card.view_size, prepared.card.own)
     for method in chosen:
         if dataset.fingerprint in method.learned_from:

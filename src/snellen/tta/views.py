@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from snellen.classifiers.base import OwnTransform
 from snellen.errors import UsageError
+from snellen.places import place
 from snellen.zoom.grid import ONE_CROP, WINDOW, Grid, ViewRule, paper_grid
 
 # Zooms of the paper's grid by name: its three groups, all 324, and the 36 scales at the centre anchor.
@@ -79,7 +80,7 @@ def _named(name: str, size: int, own: OwnTransform | None) -> ViewSet:
         return ViewSet(name, _paper(group, size))
     top = re.fullmatch(r"top(\d+)@(.+)", name)
     if top and int(top[1]) > 0:
-        return _top(name, int(top[1]), Path(top[2]).expanduser(), size)
+        return _top(name, int(top[1]), place(top[2]).expanduser(), size)
     raise UsageError(f"unknown views {name!r}; expected {FORMS}, each with or without +flip")
 
 
