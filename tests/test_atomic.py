@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import threading
 from pathlib import Path
 
@@ -128,3 +129,56 @@ def test_what_a_user_reads(number, kind, words):
     assert error.exit_code == (3 if kind is Stopped else 2)
     assert words in str(error)
     assert "/some/where" in str(error)
+
+
+@pytest.fixture(params=[errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS], ids=errno.errorcode.get)
+def no_links(request, monkeypatch):
+    """A file system without hard links, as exFAT, SMB and some FUSE mounts say it."""
+
+    def refuse(*_):
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(os, "link", refuse)
+
+
+def test_creating_without_hard_links(no_links, tmp_path):
+    assert create_atomic(tmp_path / "f", b"first") is True
+    assert create_atomic(tmp_path / "f", b"second") is False
+    assert (tmp_path / "f").read_bytes() == b"first"
+    (tmp_path / "link").symlink_to("nowhere")
+    assert create_atomic(tmp_path / "link", b"new") is False
+    assert listing(tmp_path) == ["f", "link"]
+
+
+def test_of_many_who_create_without_hard_links_one_stays_whole(no_links, tmp_path):
+    threads = 8
+    for attempt in range(10):
+        path = tmp_path / f"f{attempt}"
+        barrier, won = threading.Barrier(threads), []
+
+        def race(k, path=path, barrier=barrier, won=won):
+            barrier.wait()
+            if create_atomic(path, str(k).encode() * 1000):
+                won.append(k)
+
+        crowd = [threading.Thread(target=race, args=(k,)) for k in range(threads)]
+        for thread in crowd:
+            thread.start()
+        for thread in crowd:
+            thread.join()
+        assert path.read_bytes() in [str(k).encode() * 1000 for k in won]
+    assert listing(tmp_path) == sorted(f"f{attempt}" for attempt in range(10))
+
+
+def test_a_file_system_that_syncs_no_folders(tmp_path, monkeypatch):
+    plain = os.fsync
+
+    def only_files(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        plain(handle)
+
+    monkeypatch.setattr(os, "fsync", only_files)
+    write_atomic(tmp_path / "f", b"1")
+    assert create_atomic(tmp_path / "g", b"2") is True
+    assert listing(tmp_path) == ["f", "g"]

@@ -9,9 +9,10 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,14 +137,15 @@ def read_bytes(path: Path, size: int | None = None) -> bytes:
 
 def read_range(path: Path, start: int, stop: int) -> bytes:
     """The bytes `start` … `stop` - 1 of a file in a store; OSError (ENODATA) where it is shorter."""
+    fs, key = driver_of(path), key_of(path)
+    return patiently(lambda: whole_range(fs.cat_file(key, start=start, end=stop), start, stop))
 
-    def ask() -> bytes:
-        data = bytes(driver_of(path).cat_file(key_of(path), start=start, end=stop))
-        if len(data) != stop - start:
-            raise OSError(errno.ENODATA, f"{len(data)} bytes came in place of {stop - start}")
-        return data
 
-    return patiently(ask)
+def whole_range(data: bytes, start: int, stop: int) -> bytes:
+    """The bytes that came for a range; OSError (ENODATA) where they are not as many."""
+    if len(data) != stop - start:
+        raise OSError(errno.ENODATA, f"{len(data)} bytes came in place of {stop - start}")
+    return bytes(data)
 
 
 def read_many(folder: Path, files: Sequence[Entry]) -> Iterator[bytes | None]:
@@ -213,11 +215,15 @@ def sync_folder(folder: Path) -> None:
 
 
 class RangedFile(io.RawIOBase):
-    """A file in a store, open for reading: each request brings what was asked for and the next `ahead` bytes."""
+    """A file that is elsewhere, open for reading: each request brings what was asked for and the next `ahead` bytes.
 
-    def __init__(self, path: Path, size: int, ahead: int) -> None:
+    fetch: gives the bytes from a place up to another; or the place of the file in a store.
+    """
+
+    def __init__(self, fetch: Path | Callable[[int, int], bytes], size: int, ahead: int) -> None:
         super().__init__()
-        self._path, self._size, self._ahead = path, size, ahead
+        self._fetch = fetch if callable(fetch) else partial(read_range, fetch)
+        self._size, self._ahead = size, ahead
         self._at, self._start, self._held = 0, 0, b""
 
     def readable(self) -> bool:
@@ -245,7 +251,7 @@ class RangedFile(io.RawIOBase):
             return b""
         if not self._start <= self._at <= stop <= self._start + len(self._held):
             end = min(self._size, max(stop, self._at + self._ahead))
-            self._start, self._held = self._at, read_range(self._path, self._at, end)
+            self._start, self._held = self._at, self._fetch(self._at, end)
         data = self._held[self._at - self._start : stop - self._start]
         self._at = stop
         return data

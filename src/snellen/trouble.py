@@ -123,11 +123,13 @@ def _by_status(error: BaseException) -> int | None:
 
 
 def _status(error: BaseException) -> int | None:
-    """The HTTP status that an error carries, as botocore, aiohttp, azure and gcsfs keep it."""
+    """The HTTP status that an error carries, as botocore, httpx, aiohttp, azure and gcsfs keep it."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):
-        response = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    held = (response, *(getattr(error, name, None) for name in ("status_code", "status", "code")))
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    else:
+        status = getattr(response, "status_code", None)
+    held = (status, *(getattr(error, name, None) for name in ("status_code", "status", "code")))
     return next((value for value in held if isinstance(value, int) and 400 <= value < 600), None)
 
 

@@ -1,4 +1,4 @@
-"""Opens a data set in a process of its own, as a worker does, and prints what it saw: `seen.py SPEC INDEX…` as JSON.
+"""Opens a data set in a process of its own, as a worker does, and prints what it saw: `seen.py SPEC STREAM INDEX…` as JSON.
 
 Waiting between attempts is skipped: what is tried again is tried at once.
 """
@@ -11,9 +11,9 @@ import sys
 import time
 
 
-def seen(spec, *read, cwd=None, **environment):
+def seen(spec, *read, cwd=None, stream=False, **environment):
     """What another process saw of a data set, and of the images `read` in this order."""
-    command = [sys.executable, "-W", "error", __file__, str(spec), *map(str, read)]
+    command = [sys.executable, "-W", "error", __file__, str(spec), str(int(stream)), *map(str, read)]
     env = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
     done = subprocess.run(
         command, cwd=cwd, env=env | environment, capture_output=True, text=True, check=False, timeout=120
@@ -22,13 +22,15 @@ def seen(spec, *read, cwd=None, **environment):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _look(spec, read):
+def _look(spec, stream, read):
+    from snellen import trouble
     from snellen.datasets import open_dataset
     from snellen.errors import SnellenError
     from snellen.labels import IMAGENET_1K
 
+    trouble.PATIENCE_SECONDS = 1.0
     try:
-        dataset = open_dataset(spec)
+        dataset = open_dataset(spec, stream=stream)
         ids = [item.id for item in dataset.items]
         answer = {
             "spec": dataset.spec,
@@ -53,4 +55,4 @@ def _look(spec, read):
 
 if __name__ == "__main__":
     time.sleep = lambda _: None
-    print(json.dumps(_look(sys.argv[1], [int(index) for index in sys.argv[2:]])))
+    print(json.dumps(_look(sys.argv[1], sys.argv[2] == "1", [int(index) for index in sys.argv[3:]])))

@@ -30,7 +30,9 @@ class FolderDataSet(ListedDataSet):
         """
         self.root = root if is_remote(root) else root.resolve()
         self.spec = str(self.root) if spec is None else spec
-        self.name = printable(os.fsencode(self.root.name or str(self.root.parts[0]).strip("/"))) if name is None else name
+        self.name = (
+            printable(os.fsencode(self.root.name or str(self.root.parts[0]).strip("/"))) if name is None else name
+        )
         listed = image_files(self.root)
         found = [pair for pair in listed if keep(pair[0])]
         if not found:

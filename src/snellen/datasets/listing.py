@@ -9,29 +9,17 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextvars import ContextVar
 from pathlib import Path
 
 from snellen.atomic import write_atomic
 from snellen.datasets.base import Item, fingerprint_of
+from snellen.datasets.opening import current_opening
 from snellen.errors import DataError, Stopped
 from snellen.files import files_below
 from snellen.places import cache_root, is_remote
 from snellen.trouble import PASSING
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
-
-_planned: ContextVar[str | None] = ContextVar("_planned", default=None)
-
-
-@contextlib.contextmanager
-def planned(fingerprint: str | None) -> Iterator[None]:
-    """Open data sets that are to have this fingerprint: a store's folder is not listed again if it is known here."""
-    token = _planned.set(fingerprint)
-    try:
-        yield
-    finally:
-        _planned.reset(token)
 
 
 def image_files(root: Path) -> list[tuple[bytes, int]]:
@@ -70,7 +58,7 @@ def kept(what: str, fetch: Callable[[], bytes]) -> bytes:
 
 def _kept(root: Path) -> list[tuple[bytes, int]] | None:
     """The listing of a folder that is kept under the planned fingerprint, if it really makes it."""
-    fingerprint = _planned.get()
+    fingerprint = current_opening().planned
     if fingerprint is None:
         return None
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from snellen.datasets.base import DataSet
-from snellen.datasets.listing import planned as planned_as
+from snellen.datasets.opening import opening
 from snellen.errors import DataError
 from snellen.places import is_remote, place
 
@@ -82,33 +82,42 @@ def lasting(folder: Path) -> Path:
     return folder.absolute() if _OPTION.search(str(resolved)) else resolved
 
 
-def open_dataset(spec: str | Path, root: str | Path | None = None, *, planned: str | None = None) -> DataSet:
+def open_dataset(
+    spec: str | Path, root: str | Path | None = None, *, planned: str | None = None, stream: bool = False
+) -> DataSet:
     """The data set that `spec` names; `root` is the folder that holds a named set in its released layout.
 
     planned: the fingerprint that it is to have; a store is then not listed again where this machine did already.
+    stream: read files of the Hub by ranges, unless they are here already; else each is fetched whole and kept here.
     Raises DataError where there is no such data set, or it holds no image; Stopped where its store cannot be reached.
     """
-    with planned_as(planned):
+    with opening(planned, stream):
         return _open(spec, root)
 
 
 def _open(spec: str | Path, root: str | Path | None) -> DataSet:
-    from snellen.datasets.examples import ExamplesDataSet
-    from snellen.datasets.folder import FolderDataSet
-    from snellen.datasets.hub.dataset import open_hub
-    from snellen.datasets.imagenet import open_family
+    """As `open_dataset`; imports only the kind of data set that it is, since every worker process opens one."""
     from snellen.datasets.names import is_family
-    from snellen.datasets.parquet.dataset import open_parquet
 
     if str(spec) == "examples":
+        from snellen.datasets.examples import ExamplesDataSet
+
         return ExamplesDataSet()
     if not isinstance(spec, str) or (not re.match(r"(hub|parquet)/", spec) and not is_family(parse_name(spec))):
+        from snellen.datasets.folder import FolderDataSet
+
         return FolderDataSet(_folder(spec))
     parsed = parse_data(spec, root)
     if parsed.name.startswith("hub/"):
+        from snellen.datasets.hub.dataset import open_hub
+
         return open_hub(parsed)
     if parsed.name.startswith("parquet/"):
+        from snellen.datasets.parquet.dataset import open_parquet
+
         return open_parquet(parsed)
+    from snellen.datasets.imagenet import open_family
+
     return open_family(parsed)
 
 

@@ -68,6 +68,7 @@ class RayCrew:
                 **job,
                 "model": prepared.to_json(),
                 "own": job["grid"]["name"] == "own",
+                "stream": sum(node["Alive"] for node in ray.nodes()) > 1,
                 "folder": str(Path.cwd()),
                 "token": token,
             }

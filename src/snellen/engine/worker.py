@@ -188,7 +188,7 @@ class ShardWorker(Protocol):
 
 def planned_dataset(job: Mapping[str, Any]) -> DataSet:
     """The data set of a job; SnellenError where it is no longer the planned one."""
-    dataset = open_dataset(job["data"], planned=job["images"])
+    dataset = open_dataset(job["data"], planned=job["images"], stream=job.get("stream", False))
     if dataset.fingerprint != job["images"]:
         raise SnellenError(f"the images of {job['data']!r} changed while the run was going on; run the command again")
     return dataset

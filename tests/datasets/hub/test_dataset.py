@@ -415,6 +415,35 @@ def test_a_network_that_is_lost_stops_the_run_which_resumes(hub, files, rows):
     assert seen(lost["spec"], 0, last, **hub.environment)["images"] == [sha256(rows)[0], sha256(rows)[last]]
 
 
+def test_a_node_of_a_cluster_copies_no_file(hub, files, truth, rows):
+    """It reads ranges of the row groups whose images it wants, and keeps none of them."""
+    hub.add(REPO, files)
+    wanted = [1, 2, len(rows) - 1]
+    opened = seen(f"hub/{REPO}", *wanted, stream=True, **hub.environment)
+    assert {key: opened[key] for key in truth} == truth
+    assert opened["images"] == [sha256(rows)[k] for k in wanted]
+    assert [r.path for r in hub.requests if r.method == "GET" and r.stop is None and r.path != "README.md"] == []
+    # What is here already is used.
+    seen(opened["spec"], *range(len(rows)), **hub.environment)
+    asked = len(hub.requests)
+    assert seen(opened["spec"], *wanted, stream=True, **hub.environment)["images"] == opened["images"]
+    assert len(hub.requests) == asked
+
+
+def test_a_node_that_is_refused_blames_no_image(hub, files, rows):
+    hub.add(REPO, files)
+    seen(f"hub/{REPO}", **hub.environment)  # footers and small columns are known by now
+    hub.gated.add(REPO)
+    lost = seen(f"hub/{REPO}", 0, stream=True, **hub.environment)
+    assert lost["images"] == []
+    assert lost["errno"] == errno.EIO
+    assert lost["errno"] not in OF_ONE_FILE
+    assert lost["why"].startswith(f"cannot get {REPO} from the Hub (")
+    hub.gated.clear()
+    found = seen(lost["spec"], len(rows) - 1, stream=True, **hub.environment)
+    assert found["images"] == [sha256(rows)[-1]]
+
+
 def test_paths_instead_of_images_need_a_local_copy(hub, tmp_path):
     out = io.BytesIO()
     pq.write_table(pa.table({"image": ["a.jpg"], "label": [1]}), out)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from snellen.datasets.hub.files import CARD, HubFile, Listing, NoRevision, list_repository
 from snellen.datasets.hub.layout import layout_of, missing_shards
+from snellen.datasets.opening import current_opening
 from snellen.datasets.parquet.columns import Columns
 from snellen.datasets.parquet.dataset import ParquetDataSet
 from snellen.datasets.parquet.files import ParquetSource, placed_files
@@ -78,7 +79,9 @@ def hub_split(
     if root is not None:
         places = {file.name: file for file in placed_files(root)}
         return HubSplit(tuple(places[path] for path in paths), "", split, config)
-    return HubSplit(tuple(HubFile(path, repo, listing.commit) for path in paths), listing.commit, split, config)
+    stream = current_opening().stream
+    files = tuple(HubFile(path, repo, listing.commit, stream) for path in paths)
+    return HubSplit(files, listing.commit, split, config)
 
 
 def _listing(repo: str, revision: str | None) -> Listing:

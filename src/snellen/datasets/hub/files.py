@@ -19,8 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from snellen.atomic import FULL, write_atomic
-from snellen.datasets.parquet.files import Footer, PlacedFile, damage, first_line, parse_footer, read_end
+from snellen.datasets.parquet.files import BATCH_BYTES, Footer, PlacedFile, damage, first_line, parse_footer, read_end
 from snellen.errors import DataError
+from snellen.files import RangedFile, whole_range
+from snellen.trouble import patiently
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 CARD = "README.md"
@@ -41,11 +43,15 @@ class Listing:
 
 @dataclass(frozen=True)
 class HubFile:
-    """A Parquet file of a data set repository at a commit. `name` is its path in it."""
+    """A Parquet file of a data set repository at a commit. `name` is its path in it.
+
+    stream: read its images by ranges where it is not here, in place of fetching it whole.
+    """
 
     name: str
     repo: str
     commit: str
+    stream: bool = False
 
     def footer(self) -> Footer:
         """Its end, by range unless the file is here."""
@@ -86,16 +92,35 @@ class HubFile:
             return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
 
     def rows_from(self) -> Any:
-        """The file in the local cache; a whole download unless it is there. OSError where it does not come."""
+        """The file in the local cache, else its ranges or a whole download. OSError where it does not come."""
         here = self._here()
+        if here is None and self.stream:
+            return RangedFile(self._range, self.footer().size, BATCH_BYTES)
         try:
             return here.place if here else fetch_file(self.repo, self.commit, self.name)
         except DataError as error:
             raise OSError(errno.EIO, str(error)) from error
 
+    def _range(self, start: int, stop: int) -> bytes:
+        def ask() -> bytes:
+            with HfFileSystem().open(self._url, "rb", cache_type="none", size=self.footer().size) as file:
+                file.seek(start)
+                return whole_range(file.read(stop - start), start, stop)
+
+        from huggingface_hub import HfFileSystem
+
+        try:
+            return patiently(ask)
+        except OSError as error:  # whatever it is, no image is to blame
+            raise OSError(errno.EIO, f"cannot get {self.repo} from the Hub ({first_line(error)})") from error
+
     def reachable(self) -> bool:
         """Always: losing the network shows as an error that no single image is blamed for."""
         return True
+
+    @property
+    def _url(self) -> str:
+        return f"datasets/{self.repo}@{self.commit}/{self.name}"
 
     def _here(self) -> PlacedFile | None:
         from huggingface_hub import try_to_load_from_cache
@@ -109,8 +134,7 @@ class HubFile:
         from huggingface_hub import HfFileSystem
 
         with damage(f"{self.repo}/{self.name}"), reaching(self.repo):
-            place = f"datasets/{self.repo}@{self.commit}/{self.name}"
-            with HfFileSystem().open(place, "rb", cache_type="readahead", block_size=READ_AHEAD_BYTES) as file:
+            with HfFileSystem().open(self._url, "rb", cache_type="readahead", block_size=READ_AHEAD_BYTES) as file:
                 yield file
 
 

@@ -1,0 +1,161 @@
+"""What `mine` left in a folder: the images, and the evidence beside them."""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from snellen.errors import DataError, Stopped, UsageError
+from snellen.files import read_bytes
+from snellen.labels import IMAGENET_1K, ClassSpace
+from snellen.trouble import PASSING
+
+FORMAT = 1
+
+# `answers` and `failed_zooms` have an entry for each of `miners`: its most frequent wrong class with its share of the
+# views, and how many zooms it was shown that failed.
+CANDIDATES = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("origin", pa.string(), nullable=False),
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("sha256", pa.string(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("labels", pa.list_(pa.int32()), nullable=False),
+        pa.field("miners", pa.list_(pa.string()), nullable=False),
+        pa.field("answers", pa.list_(pa.struct([("class", pa.int32()), ("share", pa.float32())])), nullable=False),
+        pa.field("failed_zooms", pa.list_(pa.int32()), nullable=False),
+    ]
+)
+# Without these there is no hard set; the others are shown where they are.
+NEEDED = ("id", "origin", "image_id", "sha256", "labels")
+
+
+@dataclass(frozen=True)
+class MinedImage:
+    """One mined image.
+
+    labels: ids of its classes, ascending. miners, answers, failed_zooms: see `CANDIDATES`; an answer is a class and its
+    share.
+    """
+
+    id: str
+    origin: str
+    image_id: str
+    sha256: str
+    width: int
+    height: int
+    labels: tuple[int, ...]
+    miners: tuple[str, ...] = ()
+    answers: tuple[tuple[int, float], ...] = ()
+    failed_zooms: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Mined:
+    """The images of a HARD folder in the order of candidates.parquet, and its mine.json."""
+
+    folder: Path
+    record: Mapping[str, Any]
+    images: tuple[MinedImage, ...]
+
+    @property
+    def space(self) -> ClassSpace:
+        """The classes that labels and answers index."""
+        return class_space(self.record)
+
+
+def image_key(origin: str, image_id: str) -> str:
+    """The id of an image in every hard set: the first 16 hex digits of sha256 over origin, NUL and image id.
+
+    >>> image_key("imagenet", "n01440764/ILSVRC2012_val_00000293.JPEG")
+    '1b1c8b2b7e1f5b4e'
+    """
+    return hashlib.sha256(f"{origin}\0{image_id}".encode()).hexdigest()[:16]
+
+
+def class_space(record: Mapping[str, Any]) -> ClassSpace:
+    """The class space that a mine.json names by `space` and `keys`."""
+    return IMAGENET_1K if record["space"] == IMAGENET_1K.name else ClassSpace.of_names(record["keys"], record["space"])
+
+
+def read_mined(folder: Path) -> Mined:
+    """The images of a HARD folder.
+
+    Raises UsageError where it is none, DataError where it is damaged, Stopped where its store cannot be reached.
+    """
+    try:
+        record = json.loads(_read(folder / "mine.json"))
+        whole = record["format"] == FORMAT and len(class_space(record)) > 0
+    except FileNotFoundError:
+        raise UsageError(
+            f"{str(folder)!r} is no hard set: it has no mine.json; `snellen mine … -o {folder}` makes one"
+        ) from None
+    except (ValueError, KeyError, TypeError, RecursionError, DataError):
+        whole = False
+    if not whole:
+        raise DataError(f"{str(folder / 'mine.json')!r} is damaged, or of another format than {FORMAT}; mine again")
+    rows = read_evidence(folder, "candidates")
+    if rows is None:
+        raise UsageError(f"{str(folder)!r} has no candidates.parquet; let `snellen mine … -o {folder}` finish")
+    path = str(folder / "candidates.parquet")
+    lacking = next((name for name in NEEDED if rows and name not in rows[0]), None)
+    if lacking:
+        raise DataError(f"{path!r} has no column {lacking!r}; mine again")
+    images = []
+    classes, seen = len(class_space(record)), set()
+    for row in rows:
+        image = _image(row)
+        if image.id != image_key(image.origin, image.image_id) or image.id in seen:
+            raise DataError(f"{path!r}: {image.id!r} is not the id of {image.image_id!r}, or is there twice; mine again")
+        if not all(0 <= k < classes for k in (*image.labels, *(k for k, _ in image.answers))):
+            raise DataError(f"{path!r}: {image.image_id!r} has a class outside 0 … {classes - 1}; mine again")
+        seen.add(image.id)
+        images.append(image)
+    return Mined(folder, record, tuple(images))
+
+
+def read_evidence(folder: Path, name: str) -> list[dict[str, Any]] | None:
+    """The rows of one of a HARD folder's Parquet files; None where it is not there."""
+    path = folder / f"{name}.parquet"
+    try:
+        return list(pq.read_table(io.BytesIO(_read(path))).to_pylist())
+    except FileNotFoundError:
+        return None
+    except (pa.ArrowException, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{str(path)!r} cannot be read: {reason}; mine again") from error
+
+
+def _image(row: Mapping[str, Any]) -> MinedImage:
+    answers = tuple((one["class"], one["share"]) for one in row.get("answers") or ())
+    return MinedImage(
+        row["id"],
+        row["origin"],
+        row["image_id"],
+        row["sha256"],
+        row.get("width") or 0,
+        row.get("height") or 0,
+        tuple(sorted(row["labels"])),
+        tuple(row.get("miners") or ()),
+        answers,
+        tuple(row.get("failed_zooms") or ()),
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_bytes(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(str(path)) from None
+    except OSError as error:
+        if error.errno in PASSING:
+            raise Stopped(f"{str(path)!r} cannot be reached: {error.strerror}; run the same command again") from error
+        raise UsageError(f"{str(path)!r} cannot be read: {error.strerror}; check the path") from error
