@@ -4,14 +4,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = ("exact", "precision", "speed", "evaluate", "overhead", "memory", "memo", "anytime", "unseen")
+SCRIPTS = (
+    *("exact", "precision", "speed", "evaluate", "overhead", "startup", "stages"),
+    *("memory", "memo", "anytime", "unseen", "ray_engine"),
+)
 
 
 def main():
     for name in SCRIPTS:
         subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py")), *sys.argv[1:]], check=True)
     subprocess.run([sys.executable, str(Path(__file__).with_name("rendering.py")), sys.argv[1]], check=True)
-    for name in ("score", "analysis", "cover"):
+    for name in ("score", "analysis", "cover", "planner", "scaling"):
         subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py"))], check=True)
 
 

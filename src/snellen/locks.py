@@ -43,17 +43,21 @@ NO_FLOCK = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 Say = Callable[[str], None]
 
+# Names of the leases that this process holds or asks for: another of its own is one that it could not remove.
+_held_here: set[str] = set()
+
 
 @dataclass
 class Lock:
-    """A folder that is held. `lost` is set where another process has taken it meanwhile."""
+    """A folder that is held. `lost` is set where another process has taken it meanwhile; `lease`: what holds it."""
 
     folder: Path
     lost: threading.Event = field(default_factory=threading.Event)
+    lease: Path | None = None
 
     def check(self) -> None:
-        """Raise Stopped where the folder is no longer held."""
-        if self.lost.is_set():
+        """Raise Stopped where the folder is no longer held; a machine that has just woken up has not noticed it yet."""
+        if self.lost.is_set() or (self.lease is not None and not exists(self.lease)):
             raise Stopped(
                 f"another process took over {str(self.folder)!r}, since nothing was heard of this one for "
                 f"{EXPIRY_SECONDS:.0f} s; what was finished is kept, and the same command resumes after that one"
@@ -92,18 +96,20 @@ def _taken(folder: Path, owner: str = "") -> UsageError:
 
 @contextlib.contextmanager
 def _leased(folder: Path, name: str, wait: bool, say: Say) -> Iterator[Lock]:
-    lock, ended = Lock(folder), threading.Event()
     mine = folder / f"{name}.{uuid.uuid4().hex[:12]}.json"
+    lock, ended = Lock(folder, lease=mine), threading.Event()
     _take(mine, name, wait, say)
     thread = threading.Thread(target=_beat, args=(mine, name, lock.lost, ended), daemon=True)
     thread.start()
     try:
         yield lock
     finally:
+        _held_here.discard(mine.name)
         ended.set()
-        thread.join()
-        with contextlib.suppress(OSError):  # it expires
-            remove(mine)
+        thread.join(LOOK_SECONDS)
+        if not thread.is_alive():  # else the store is away, and the lease expires
+            with contextlib.suppress(OSError):
+                remove(mine)
 
 
 def _take(mine: Path, name: str, wait: bool, say: Say) -> None:
@@ -116,7 +122,7 @@ def _take(mine: Path, name: str, wait: bool, say: Say) -> None:
             before = seen.get(other, (text, 0.0))[0]
             if other not in seen or before != text:
                 seen[other] = text, time.monotonic()
-            lives = _owner_lives(text)
+            lives = _owner_lives(other, text)
             if lives is False or time.monotonic() - seen[other][1] > EXPIRY_SECONDS:
                 remove(folder / other)
             elif (lives or before != text) and _holds(text) and not wait:
@@ -125,10 +131,12 @@ def _take(mine: Path, name: str, wait: bool, say: Say) -> None:
             say(f"waiting for {_owner(next(iter(others.values())))} to leave {folder}")
             time.sleep(LOOK_SECONDS)
             continue
+        _held_here.add(mine.name)
         write_atomic(mine, _lease(0, holds=False))
         if not _others(mine, name):
             write_atomic(mine, _lease(1, holds=True))
             return
+        _held_here.discard(mine.name)
         remove(mine)
         tries += 1
         if tries >= TRIES and not wait:
@@ -145,6 +153,8 @@ def _beat(mine: Path, name: str, lost: threading.Event, ended: threading.Event) 
             holders = [other for other, text in _others(mine, name).items() if _holds(text)]
             if not exists(mine) or any(other < mine.name for other in holders):
                 lost.set()
+                return
+            if ended.is_set():
                 return
             write_atomic(mine, _lease(beat, holds=True))
 
@@ -181,12 +191,14 @@ def _owner(text: bytes) -> str:
     return f"process {record.get('pid', '?')} on {record.get('host', 'another machine')}"
 
 
-def _owner_lives(text: bytes) -> bool | None:
-    """Whether the process of a lease lives, where it is one of this machine; None where that cannot be told."""
+def _owner_lives(name: str, text: bytes) -> bool | None:
+    """Whether the process of a lease still holds it, where it is one of this machine; None where that is not known."""
     record = _parsed(text)
     machine, pid, started = record.get("machine"), record.get("pid"), record.get("started")
     if machine != _machine() or not machine or not isinstance(pid, int) or not isinstance(started, int):
         return None
+    if pid == os.getpid() and name not in _held_here:
+        return False
     return _started(pid) == started
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from snellen.classifiers import prepare
 from snellen.datasets import open_dataset
-from snellen.engine.actor import PROBE, Actor, prepared_here
+from snellen.engine.actor import PROBE, Actor, pin, prepared_here
 from snellen.engine.drive import job_of
 from snellen.engine.worker import Task
 from snellen.errors import ModelError
@@ -26,8 +26,8 @@ def prepared(tiny):
 
 
 @pytest.fixture
-def job(tmp_path, pictures, prepared):
-    """A job as the driver sends it, whose run directory is there; made for any device, so that no core is chosen."""
+def job(tmp_path, pictures, prepared, unpinned):
+    """A job as the driver sends it, whose run directory is there."""
     for name in ("parts", "commits"):
         (tmp_path / "run" / name).mkdir(parents=True)
     (tmp_path / "run" / PROBE).write_text("the driver's token")
@@ -47,7 +47,7 @@ def unpinned():
 
 def test_an_actor_does_a_shard_on_one_core_and_says_how_far_it_is(job, tmp_path, unpinned):
     actor = Actor()
-    assert json.loads(actor.load(json.dumps(job), 0)) == {"event": "ready"}
+    assert json.loads(actor.load(json.dumps(job), 0, 0)) == {"event": "ready"}
     for thread in Path("/proc/self/task").iterdir():
         assert os.sched_getaffinity(int(thread.name)) == {unpinned[0]}
     task = {"shard": 3, "start": 2, "stop": 6, "commit": True, "skip": {"4": "it kills"}}
@@ -59,26 +59,39 @@ def test_an_actor_does_a_shard_on_one_core_and_says_how_far_it_is(job, tmp_path,
     assert actor.views() == (2, 3 * len(GRID))
 
 
+def test_actors_of_gpus_share_the_cores_of_their_node(unpinned):
+    everything = set(unpinned)
+    shares = []
+    for slot in range(2):
+        pin(slot, 2)
+        shares.append(os.sched_getaffinity(0))
+        for thread in Path("/proc/self/task").iterdir():
+            os.sched_setaffinity(int(thread.name), everything)
+    if len(unpinned) > 1:
+        assert shares[0] | shares[1] == everything
+        assert not shares[0] & shares[1]
+    pin(len(unpinned), 0)
+    assert os.sched_getaffinity(0) == everything, "more workers than cores: the system divides them"
+
+
 @pytest.mark.parametrize("found", [None, "another command's token"])
 def test_a_node_that_does_not_see_the_run_says_so_in_a_line(job, tmp_path, found):
     (tmp_path / "run" / PROBE).unlink()
     if found:
         (tmp_path / "run" / PROBE).write_text(found)
-    job["model"]["device"] = "any"
-    event = json.loads(Actor().load(json.dumps(job), 0))
+    event = json.loads(Actor().load(json.dumps(job), 0, 0))
     assert event["exit_code"] == 2
     assert "is not the folder of the command: choose an -o that all nodes see" in event["message"]
 
 
 def test_what_a_worker_would_say_of_an_error_is_what_an_actor_says(job, tmp_path):
-    job["model"]["device"] = "any"
-    changed = json.loads(Actor().load(json.dumps(job | {"images": "other"}), 0))
+    changed = json.loads(Actor().load(json.dumps(job | {"images": "other"}), 0, 0))
     assert (changed["event"], changed["exit_code"]) == ("error", 1)
     assert "changed while the run was going on" in changed["message"]
-    gone = json.loads(Actor().load(json.dumps(job | {"data": str(tmp_path / "gone")}), 0))
+    gone = json.loads(Actor().load(json.dumps(job | {"data": str(tmp_path / "gone")}), 0, 0))
     assert (gone["event"], gone["exit_code"]) == ("error", 2)
     actor = Actor()
-    actor.load(json.dumps(job), 0)
+    actor.load(json.dumps(job), 0, 0)
 
     class Refused:
         def run(self, task, progress):

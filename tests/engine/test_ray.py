@@ -14,6 +14,7 @@ import pytest
 from commands import one_line, run_cli
 from disturbed import kill_group, run, start, tables, wait_for
 from looking import commits, record
+from s3_server import BUCKET, ENVIRONMENT, contents, emptied, s3_server, upload
 
 pytest.importorskip("ray")
 
@@ -31,7 +32,7 @@ def local(pictures, tiny, tmp_path_factory) -> dict[str, pa.Table]:
 
 
 @contextlib.contextmanager
-def cluster(nodes):
+def cluster(nodes, environment=None):
     """A cluster's process; `ask` sends it a word and waits until it is done."""
     process = subprocess.Popen(
         [sys.executable, str(NODES), str(nodes)],
@@ -40,7 +41,7 @@ def cluster(nodes):
         stderr=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
-        env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0"},
+        env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0"} | (environment or {}),
     )
     try:
         process.address = process.stdout.readline().strip()
@@ -192,3 +193,34 @@ def net():
 def test_an_address_without_a_cluster_is_one_line(pictures, tiny, tmp_path):
     done = run(pictures, tiny, tmp_path, *RAY, "--ray-address", "127.0.0.1:1")
     assert "no Ray cluster at '127.0.0.1:1'" in one_line(done)
+
+
+def test_one_gpu_of_one_machine_is_no_device_of_a_cluster():
+    code = "from snellen.engine.ray import connect; connect(None, 1, 'cuda:1')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1].endswith("with --engine ray give cuda, and --workers N")
+
+
+@pytest.mark.slow
+def test_data_and_results_in_a_store_that_all_nodes_see(pictures, tiny, local, tmp_path):
+    """Killed and resumed, with nothing of the run on this machine: rows are those of the local engine, by image."""
+    pytest.importorskip("moto.server")
+    with s3_server() as url, cluster(2, ENVIRONMENT | {"AWS_ENDPOINT_URL": url}) as nodes:
+        emptied(url)
+        upload(url, pictures, "pictures/")
+        there = ENVIRONMENT | {"AWS_ENDPOINT_URL": url}
+        options = ("-q", *RAY, "--ray-address", nodes.address)
+        process = start(f"s3://{BUCKET}/pictures", tiny, f"s3://{BUCKET}/out", *options, env=os.environ | there)
+        wait_for(lambda: sum("/commits/" in name for name in contents(url, "out/")) >= 2)
+        kill_group(process)
+        done = run(f"s3://{BUCKET}/pictures", tiny, f"s3://{BUCKET}/out", *options[1:], env=there)
+        assert done.returncode == 0, done.stderr
+        for name, data in contents(url, "out/").items():
+            path = tmp_path / "out" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    rows = tables(tmp_path / "out")
+    assert rows["predictions"].equals(local["predictions"])
+    assert rows["merged"].equals(local["merged"])
+    run_folder = next((tmp_path / "out").glob("*/*/*/run.json")).parent
+    assert not (run_folder / ".driver").exists()

@@ -1,6 +1,6 @@
-"""Opens a data set in a process of its own, as a worker does, and prints what it saw: `seen.py SPEC STREAM INDEX…` as JSON.
+"""Opens a data set in a process of its own, as a worker does, and prints what it saw as JSON.
 
-Waiting between attempts is skipped: what is tried again is tried at once.
+`seen.py SPEC STREAM INDEX…`; STREAM is 1 or 0. Waiting between attempts is skipped: all is tried again at once.
 """
 
 import hashlib

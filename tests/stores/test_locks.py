@@ -100,6 +100,13 @@ def test_a_process_of_this_machine_that_is_gone_is_not_waited_for(remote, monkey
     assert time.monotonic() - began < 10
 
 
+def test_a_lease_that_this_process_could_not_remove(remote):
+    """As a notebook leaves one whose store was away when a study stopped."""
+    lease_of(remote)
+    with only_here(remote):
+        assert len(leases(remote)) == 1
+
+
 def test_a_process_number_that_another_has_by_now(remote):
     """The same number, but started at another time."""
     lease_of(remote, started=json.loads(locks._lease(0, holds=True))["started"] + 1)
@@ -154,6 +161,14 @@ def test_who_slept_too_long_changes_nothing_more(taken, remote, quick):
         else:
             remove(remote / mine)
         assert lock.lost.wait(10)
+        with pytest.raises(Stopped, match="another process took over"):
+            lock.check()
+
+
+def test_who_has_just_woken_up_asks_before_it_changes_anything(remote):
+    with only_here(remote) as lock:
+        remove(remote / leases(remote)[0])
+        assert not lock.lost.is_set()
         with pytest.raises(Stopped, match="another process took over"):
             lock.check()
 

@@ -1,5 +1,6 @@
 """`ZoomTTA` against views that are cut and merged by hand, with every kind of image it takes."""
 
+import copy
 import subprocess
 import sys
 
@@ -90,6 +91,9 @@ def test_takes_pil_arrays_and_tensors_alike(network, images):
         torch.zeros(224, 224, 3, dtype=torch.uint8),
         np.zeros((3, 224, 224), np.uint8),
         np.zeros((224, 224, 3)),
+        torch.zeros(3, 0, 4, dtype=torch.uint8),
+        np.zeros((0, 5, 3), np.uint8),
+        Image.new("RGB", (0, 0)),
         "photo.jpg",
         None,
     ],
@@ -151,6 +155,7 @@ def test_under_autocast_and_compiled(network, images):
             found = tta(images)
         assert found.dtype == torch.float32
         assert (found.exp() - expected.exp()).abs().max() < 0.02
+        assert (copy.deepcopy(tta).bfloat16()(images).exp() - expected.exp()).abs().max() < 0.02
         assert torch.allclose(torch.compile(tta, backend="eager")(images), expected, atol=1e-6)
         inside = snellen.ZoomTTA(torch.compile(network, backend="eager"), "5crop", mean=0.5, std=0.5)
         assert torch.allclose(inside(images), expected, atol=1e-6)

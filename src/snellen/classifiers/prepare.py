@@ -89,6 +89,8 @@ def prepare(
             source = _source_of_spec(spec, own)
         else:
             source = _source_of_module(model, mean, std, classes, name, own)
+            if backend == "auto" and chosen == "torch-compile":
+                chosen = "torch"  # the user's own object is not compiled, nor its weights laid out anew, unasked
         prepared = _on_backend(source, precision, chosen, place, auto=backend == "auto")
         prepared = _with_speed(prepared, batch_size, measure)
         return replace(prepared, again=again) if backend == "auto" else prepared

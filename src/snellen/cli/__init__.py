@@ -15,6 +15,7 @@ from snellen.cli.evaluate import evaluate
 from snellen.cli.fit import fit
 from snellen.cli.ls import ls
 from snellen.cli.report import report
+from snellen.cli.review import review
 from snellen.cli.score import score
 from snellen.cli.show import show
 from snellen.cli.study import study
@@ -54,6 +55,7 @@ app.command()(compare)
 app.command()(show)
 app.command()(tta)
 app.command()(fit)
+app.command()(review)
 app.command()(bench)
 app.command()(ls)
 

@@ -39,15 +39,15 @@ class Actor:
 
         return ray.get_runtime_context().get_node_id(), socket.gethostname(), version("snellen")
 
-    def load(self, text: str, slot: int) -> str:
-        """Load the worker of a job. `slot`: which of the node's workers this is; on a CPU it decides the core.
+    def load(self, text: str, slot: int, gpus: int) -> str:
+        """Load the worker of a job.
 
         text: JSON: the job, with `model`, `own`, `folder` (of the driver), `token` (in the probe).
+        slot: which of the node's workers this is, by which it takes a core, or a share of them as one of `gpus`.
         """
         try:
             job = json.loads(text)
-            if job["model"]["device"] == "cpu":
-                _pin(slot)
+            pin(slot, gpus)
             if Path(job["folder"]).is_dir():
                 os.chdir(job["folder"])  # data and models may be named by relative paths
             self._run = place(job["run"])
@@ -129,9 +129,13 @@ def _check_same_place(run: Path, token: str) -> None:
         )
 
 
-def _pin(slot: int) -> None:
-    """Keep this process to one core, all of its threads: those that come later inherit it."""
+def pin(slot: int, gpus: int) -> None:
+    """Keep this process, with all its threads, to a core of its own; as one of `gpus`, to its share of the cores.
+
+    Threads and processes that come later inherit it. Where there are fewer cores than workers, nothing is kept.
+    """
     cores = sorted(os.sched_getaffinity(0))
-    if slot < len(cores):
+    own = set(cores[slot::gpus] if gpus else cores[slot : slot + 1])
+    if own:
         for thread in Path("/proc/self/task").iterdir():
-            os.sched_setaffinity(int(thread.name), {cores[slot]})
+            os.sched_setaffinity(int(thread.name), own)

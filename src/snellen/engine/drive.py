@@ -152,7 +152,7 @@ def worker_count(running: Running, device: str) -> int:
     if running["engine"] == "ray":
         from snellen.engine.ray import capacity, connect
 
-        connect(running["ray_address"], requested)
+        connect(running["ray_address"], requested, device)
         return requested or capacity(device)
     from snellen.engine.local import capacity
 

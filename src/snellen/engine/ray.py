@@ -66,7 +66,8 @@ class RayCrew:
         self._job = json.dumps(
             {
                 **job,
-                "model": prepared.to_json(),
+                # Ray shows an actor no GPU but its own.
+                "model": prepared.to_json() | ({} if self._cpu else {"device": "cuda:0"}),
                 "own": job["grid"]["name"] == "own",
                 "stream": sum(node["Alive"] for node in ray.nodes()) > 1,
                 "folder": str(Path.cwd()),
@@ -175,7 +176,7 @@ class RayCrew:
             actor.told = views
 
     def _load(self, worker: int, node: str, host: str, its_version: str) -> None:
-        """Give an actor the job, and the first core of its node that no other actor of this run has."""
+        """Give an actor the job, and the first place of its node that no other actor of this run has."""
         actor = self._actors[worker]
         if its_version != version("snellen"):
             differs = f"{host} has snellen {its_version}, this command {version('snellen')}"
@@ -183,15 +184,18 @@ class RayCrew:
             return
         taken = {other.slot for other in self._actors.values() if other.node == node}
         actor.node, actor.slot = node, next(slot for slot in itertools.count() if slot not in taken)
-        self._pending[actor.handle.load.remote(self._job, actor.slot)] = worker, "load"
+        gpus = 0 if self._cpu else _gpus_of(node)
+        self._pending[actor.handle.load.remote(self._job, actor.slot, gpus)] = worker, "load"
 
 
-def connect(address: str | None, workers: int | None) -> None:
+def connect(address: str | None, workers: int | None, device: str = "cpu") -> None:
     """Connect to the cluster at `address` or RAY_ADDRESS, or start one on this machine; once a process.
 
     workers: how many are asked for; a cluster that is started here has place for them.
-    Raises UsageError where there is no cluster.
+    Raises UsageError where there is no cluster, and for a device that is one GPU of one machine.
     """
+    if device.startswith("cuda:"):
+        raise UsageError(f"--device {device} is a GPU of one machine; with --engine ray give cuda, and --workers N")
     if ray.is_initialized():
         here = ray.get_runtime_context().gcs_address
         if address not in (None, "auto", here):
@@ -224,6 +228,14 @@ def capacity(device: str) -> int:
     if not there:
         raise UsageError(f"the Ray cluster has no {kind}; give --workers N to wait for them, or another --device")
     return there
+
+
+def _gpus_of(node: str) -> int:
+    """How many GPUs Ray has on a node, at least 1."""
+    for one in ray.nodes():
+        if one["NodeID"] == node:
+            return max(1, int(one["Resources"].get("GPU", 0)))
+    return 1
 
 
 def _failure(message: str, exit_code: int) -> dict[str, Any]:

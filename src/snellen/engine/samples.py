@@ -43,8 +43,11 @@ def read_image(dataset: DataSet, image: int, row: dict[str, Any]) -> bytes | Non
 def read_picture(dataset: DataSet, image: int, row: dict[str, Any]) -> Image.Image | None:
     """An image, decoded and without its border, what is learned on the way noted in its row; None as `read_image`."""
     data = read_image(dataset, image, row)
-    if data is None:
-        return None
+    return None if data is None else picture_of(dataset, data, row)
+
+
+def picture_of(dataset: DataSet, data: bytes, row: dict[str, Any]) -> Image.Image | None:
+    """The bytes of an image, decoded and without its border, as `read_picture`."""
     try:
         picture = decode(data)
         row["width"], row["height"] = picture.size

@@ -63,7 +63,7 @@ class Verdict:
     @property
     def decision(self) -> tuple[str, tuple[str, ...]]:
         """What decides over the image: the word, and the labels in one order."""
-        return self.verdict, tuple(sorted(self.labels))
+        return self.verdict, tuple(sorted(set(self.labels)))
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Log:
 
 
 def append(hard: Path, batch: Sequence[Verdict]) -> bool:
-    """Add a batch of verdicts of one client, numbered upwards, to the log; True if this call did, False if it was there.
+    """Add a batch of verdicts of one client, numbered upwards, to the log; False if it was there already.
 
     When it returns, the batch is on the disk. It is added as a whole or, also if the process is killed, not at all.
     Raises DataError where the client has said something else under these numbers; ValueError for a batch that is none;
@@ -148,7 +148,7 @@ def _once(found: Sequence[tuple[Verdict, str]]) -> tuple[Verdict, ...]:
 
 def _parse(data: bytes, where: str) -> tuple[list[Verdict], bool]:
     """The verdicts of a file, and whether its last line was cut off."""
-    verdicts = []
+    verdicts: list[Verdict] = []
     lines = data.split(b"\n")
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -184,6 +184,12 @@ def _fault(record: Any) -> str:
     for name, digits in (("id", 16), ("sha256", 64)):
         if len(record[name]) != digits or not HEX.issuperset(record[name]):
             return f"its {name!r} is not {digits} hex digits"
+    if any(
+        "\ud800" <= sign <= "\udfff"
+        for one in (record["reason"], *record["labels"], *record["based_on"])
+        for sign in one
+    ):
+        return "it holds half a surrogate pair"
     if record["verdict"] not in WORDS:
         return f"{record['verdict']!r} is none of {', '.join(WORDS)}"
     if bool(record["labels"]) != (record["verdict"] == RELABEL):

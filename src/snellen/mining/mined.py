@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,12 @@ CANDIDATES = pa.schema(
         pa.field("failed_zooms", pa.list_(pa.int32()), nullable=False),
     ]
 )
-# Without these there is no hard set; the others are shown where they are.
-NEEDED = ("id", "origin", "image_id", "sha256", "labels")
+# Without these there is no hard set, or no evidence; other columns are shown where they are.
+NEEDED = {
+    "candidates": ("id", "origin", "image_id", "sha256", "labels"),
+    "duplicates": ("id", "cluster", "kind", "kept", "score"),
+    "suspects": ("id", "kind", "score", "proposed"),
+}
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Mined:
     record: Mapping[str, Any]
     images: tuple[MinedImage, ...]
 
-    @property
+    @cached_property
     def space(self) -> ClassSpace:
         """The classes that labels and answers index."""
         return class_space(self.record)
@@ -76,7 +81,7 @@ def image_key(origin: str, image_id: str) -> str:
     """The id of an image in every hard set: the first 16 hex digits of sha256 over origin, NUL and image id.
 
     >>> image_key("imagenet", "n01440764/ILSVRC2012_val_00000293.JPEG")
-    '1b1c8b2b7e1f5b4e'
+    'c5d316644ef1ab95'
     """
     return hashlib.sha256(f"{origin}\0{image_id}".encode()).hexdigest()[:16]
 
@@ -102,19 +107,18 @@ def read_mined(folder: Path) -> Mined:
         whole = False
     if not whole:
         raise DataError(f"{str(folder / 'mine.json')!r} is damaged, or of another format than {FORMAT}; mine again")
-    rows = read_evidence(folder, "candidates")
+    rows = read_rows(folder, "candidates")
     if rows is None:
         raise UsageError(f"{str(folder)!r} has no candidates.parquet; let `snellen mine … -o {folder}` finish")
     path = str(folder / "candidates.parquet")
-    lacking = next((name for name in NEEDED if rows and name not in rows[0]), None)
-    if lacking:
-        raise DataError(f"{path!r} has no column {lacking!r}; mine again")
     images = []
     classes, seen = len(class_space(record)), set()
     for row in rows:
         image = _image(row)
         if image.id != image_key(image.origin, image.image_id) or image.id in seen:
-            raise DataError(f"{path!r}: {image.id!r} is not the id of {image.image_id!r}, or is there twice; mine again")
+            raise DataError(
+                f"{path!r}: {image.id!r} is not the id of {image.image_id!r}, or is there twice; mine again"
+            )
         if not all(0 <= k < classes for k in (*image.labels, *(k for k, _ in image.answers))):
             raise DataError(f"{path!r}: {image.image_id!r} has a class outside 0 … {classes - 1}; mine again")
         seen.add(image.id)
@@ -122,14 +126,25 @@ def read_mined(folder: Path) -> Mined:
     return Mined(folder, record, tuple(images))
 
 
-def read_evidence(folder: Path, name: str) -> list[dict[str, Any]] | None:
-    """The rows of one of a HARD folder's Parquet files; None where it is not there."""
+def read_rows(folder: Path, name: str) -> list[dict[str, Any]] | None:
+    """The rows of one of a HARD folder's Parquet files, see `NEEDED`; None where it is not there.
+
+    Raises DataError where it cannot be read or lacks a column.
+    """
     path = folder / f"{name}.parquet"
     try:
-        return list(pq.read_table(io.BytesIO(_read(path))).to_pylist())
+        with pq.ParquetFile(io.BytesIO(_read(path)), pre_buffer=False) as file:
+            table = file.read(use_threads=False)
+        lacking = next((column for column in NEEDED[name] if column not in table.column_names), None)
+        if lacking:
+            raise pa.ArrowInvalid(f"no column {lacking!r}")
+        known = [field for field in CANDIDATES if field.name in table.column_names and name == "candidates"]
+        if known:
+            table = table.select([field.name for field in known]).cast(pa.schema(known))
+        return list(table.to_pylist())
     except FileNotFoundError:
         return None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{str(path)!r} cannot be read: {reason}; mine again") from error
 

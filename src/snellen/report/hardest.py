@@ -10,6 +10,7 @@ from snellen.analysis.summary import Summary
 from snellen.report.pictures import ImageKey
 from snellen.store import Run
 from snellen.store.parts import read_part
+from snellen.store.schema import KINDS
 from snellen.zoom.grid import ViewRule
 
 # Wrong answers that are named.
@@ -175,7 +176,8 @@ def _answers_of(run: Run, images: NDArray[np.int32]) -> tuple[NDArray[np.int32],
     for commit in run.commits.values():
         if "predictions" not in commit["files"] or not ((images >= commit["start"]) & (images < commit["stop"])).any():
             continue
-        part = read_part(run.path / "parts" / commit["files"]["predictions"]["name"], ["image", "zoom", "id0", "p0"])
+        path = run.path / "parts" / commit["files"]["predictions"]["name"]
+        part = read_part(path, KINDS["predictions"], ["image", "zoom", "id0", "p0"])
         image, zoom, best, p = (part[name].to_numpy() for name in ("image", "zoom", "id0", "p0"))
         wanted = np.isin(image, images)
         rows = np.searchsorted(images, image[wanted])

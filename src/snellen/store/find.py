@@ -4,16 +4,16 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from snellen.errors import Stopped, UsageError
 from snellen.files import entries, exists, is_folder, read_bytes
-from snellen.labels import IMAGENET_1K, ClassMap
+from snellen.labels import IMAGENET_1K, ClassMap, ClassSpace
 from snellen.places import is_remote, place
 from snellen.store.reader import Run
 from snellen.store.schema import FORMAT
 from snellen.trouble import PASSING
-from snellen.zoom.grid import Grid
+from snellen.zoom.grid import Anchor, Filter, Fit, Grid, ViewRule
 
 
 def load_run(path: str | Path) -> Run:
@@ -83,18 +83,39 @@ def read_run_json(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise UsageError(f"{str(path)!r} was written in another format than {FORMAT}; use another -o")
     try:
-        card, bounds = record["model"]["card"], record["shards"]
-        Grid.from_json(record["grid"])
-        whole = {"spec", "precision"} <= record["model"].keys() and {"space", "keys"} <= card.keys()
-        whole &= bounds[0] == 0 and all(isinstance(b, int) for b in bounds) and bounds == sorted(set(bounds))
-        whole &= {"fingerprint", "fingerprint_parts", "data", "batch_size", "sessions"} <= record.keys()
-        whole &= all(isinstance(record["data"][key], str) for key in ("spec", "name"))
-        whole &= all(isinstance(source, str) for source in record["data"].get("label_sources", ("own",)))
-        if record.get("classes"):
-            outputs = len(IMAGENET_1K) if card["space"] == IMAGENET_1K.name else len(card["keys"])
-            whole &= record["classes"]["outputs"] == outputs and ClassMap.from_json(record["classes"]) is not None
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        whole = _is_whole(record)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, UsageError):
         whole = False
     if not whole:
         raise UsageError(f"{str(path / 'run.json')!r} is damaged (fields are missing); move the directory away")
     return record
+
+
+def _is_whole(record: dict[str, Any]) -> bool:
+    """Whether a run.json has what readers ask it for; one that lacks a field may raise as well."""
+    model, data, bounds = record["model"], record["data"], record["shards"]
+    card, sources = model["card"], data.get("label_sources", ["own"])
+    grid = Grid.from_json(record["grid"])
+    whole = {"fingerprint", "fingerprint_parts", "batch_size", "sessions"} <= record.keys()
+    whole &= all(isinstance(text, str) for text in (grid.name, model["spec"], model["precision"], card["space"]))
+    whole &= all(isinstance(text, str) for text in (data["spec"], data["name"], *card["keys"], *sources))
+    whole &= len(sources) > 0 and len(grid) > 0 and all(map(_is_rule, grid))
+    whole &= bounds[0] == 0 and all(type(bound) is int for bound in bounds) and bounds == sorted(set(bounds))
+    space = IMAGENET_1K if card["space"] == IMAGENET_1K.name else ClassSpace.of_names(card["keys"], card["space"])
+    if record.get("classes"):
+        whole &= record["classes"]["outputs"] == len(space)
+        whole &= ClassMap.from_json(record["classes"]).outputs == len(space)
+    return whole and len(space) > 0
+
+
+def _is_rule(rule: ViewRule) -> bool:
+    """Whether a view rule that was read is one that can be cut."""
+    numbers = (rule.resize, rule.size, rule.scale, rule.row, rule.col)
+    words = ((rule.filter, Filter), (rule.anchor, Anchor), (rule.fit, Fit))
+    return (
+        all(type(number) is int for number in numbers)
+        and min(rule.resize, rule.size) > 0
+        and {rule.row, rule.col} <= {0, 1, 2}
+        and type(rule.flip) is bool
+        and all(word in get_args(known) for word, known in words)
+    )

@@ -25,34 +25,43 @@ WHOLE_BYTES = 512 * 2**10
 RANGE_BYTES = 256 * 2**10
 
 
-def read_part(path: Path, columns: Sequence[str] | None = None, size: int | None = None) -> pa.Table:
+def read_part(
+    path: Path, schema: pa.Schema, columns: Sequence[str] | None = None, size: int | None = None
+) -> pa.Table:
     """A file's rows, of some columns or all; of a large one in a store only these columns' bytes are fetched.
 
+    schema: what the file holds, as in `store/schema.py`.
     size: its length in bytes, where it is known, which saves a store a question.
-    Raises UsageError where it, or one of the columns, cannot be read; Stopped where its store cannot be reached.
+    Raises UsageError where it cannot be read or has other columns; Stopped where its store cannot be reached.
     """
+    wanted = list(columns or schema.names)
     try:
         with pq.ParquetFile(_opened(path, size), memory_map=False, pre_buffer=False) as file:
-            lacking = set(columns or ()) - set(file.schema_arrow.names)
-            if lacking:
-                raise pa.ArrowInvalid(f"no column {min(lacking)!r}")
-            return file.read(columns=list(columns) if columns else None, use_threads=False)
-    except (OSError, pa.ArrowInvalid) as error:
+            there = file.schema_arrow
+            for name in wanted:
+                if name not in there.names or not there.field(name).equals(schema.field(name)):
+                    raise pa.ArrowInvalid(f"no column {name!r} of type {schema.field(name).type}")
+            part = file.read(columns=wanted, use_threads=False)
+            part.validate(full=True)
+            return part
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:  # what Arrow raises of damaged bytes
         if is_remote(path) and isinstance(error, OSError) and error.errno in PASSING:
             raise Stopped(f"{str(path)!r} cannot be reached: {error}; run the same command again") from error
         raise UsageError(f"{str(path)!r} cannot be read ({error}); run the study again to redo its shard") from error
 
 
-def read_parts(files: Sequence[tuple[Path, int | None]], columns: Sequence[str] | None) -> Iterator[pa.Table]:
+def read_parts(
+    files: Sequence[tuple[Path, int | None]], schema: pa.Schema, columns: Sequence[str] | None
+) -> Iterator[pa.Table]:
     """The rows of each file in turn; those of a store are fetched some ahead."""
     if not files or not is_remote(files[0][0]):
-        yield from (read_part(path, columns, size) for path, size in files)
+        yield from (read_part(path, schema, columns, size) for path, size in files)
         return
     ahead = max(1, min(FETCHED_AT_ONCE, AHEAD_BYTES // max(1, *(size or 0 for _, size in files))))
     waiting: deque[Future[pa.Table]] = deque()
     with ThreadPoolExecutor(ahead) as pool:
         for path, size in files:
-            waiting.append(pool.submit(read_part, path, columns, size))
+            waiting.append(pool.submit(read_part, path, schema, columns, size))
             if len(waiting) > ahead:
                 yield waiting.popleft().result()
         while waiting:

@@ -86,7 +86,7 @@ class Run:
 
     def _parts(self, kind: str, columns: Sequence[str] | None) -> Iterator[pa.Table]:
         """One kind of table of each committed shard, in the order of images."""
-        yield from read_parts(self._files(kind), columns)
+        yield from read_parts(self._files(kind), KINDS[kind], columns)
 
     def _files(self, kind: str) -> list[tuple[Path, int | None]]:
         """The files of one kind of table, in the order of images, and their lengths."""
@@ -136,7 +136,7 @@ class Run:
         arrays = [np.full(shape, np.nan if np.issubdtype(kind, np.floating) else -1, kind) for kind in kinds]
 
         def place(path: Path, size: int | None) -> None:  # one at a time in each thread: memory does not pile up
-            part = read_part(path, ["image", "zoom", *columns], size)
+            part = read_part(path, KINDS["predictions"], ["image", "zoom", *columns], size)
             image, zoom = part["image"].to_numpy(), part["zoom"].to_numpy()
             rows = block(self.images, shape[1], image, zoom)
             where = cells(self.images, shape[1], image, zoom) if rows is None else rows

@@ -92,26 +92,32 @@ def _names(space: ClassSpace | None, classes: int) -> tuple[str, ...]:
 def as_pictures(images: Any) -> list[Image.Image]:
     """RGB images of one image or a list: PIL, uint8 arrays `[h, w, 3]`, uint8 tensors `[3, h, w]` or `[n, 3, h, w]`.
 
-    Raises UsageError for anything else; it says what was given.
+    Raises UsageError for anything else, and for images without pixels; it says what was given.
     """
     if isinstance(images, list | tuple):
         return [picture for image in images for picture in as_pictures(image)]
     if isinstance(images, Image.Image):
-        return [images.convert("RGB")]
-    if isinstance(images, torch.Tensor):
-        if images.dtype == torch.uint8 and images.ndim in (3, 4) and images.shape[-3] == 3:
-            batch = images if images.ndim == 4 else images[None]
-            return [Image.fromarray(image) for image in batch.permute(0, 2, 3, 1).contiguous().cpu().numpy()]
+        pictures = [images.convert("RGB")] if min(images.size) else [images]
+    elif isinstance(images, torch.Tensor):
+        if images.dtype != torch.uint8 or images.ndim not in (3, 4) or images.shape[-3] != 3:
+            kind = str(images.dtype).removeprefix("torch.")
+            raise UsageError(
+                f"a tensor of {kind} {list(images.shape)}: expected decoded pixels, uint8 [3, height, width] at source "
+                "resolution, not normalised ones"
+            )
+        batch = images if images.ndim == 4 else images[None]
+        pictures = [Image.fromarray(image) for image in batch.permute(0, 2, 3, 1).contiguous().cpu().numpy()]
+    elif isinstance(images, np.ndarray):
+        if images.dtype != np.uint8 or images.ndim not in (3, 4) or images.shape[-1] != 3:
+            raise UsageError(
+                f"an array of {images.dtype} {list(images.shape)}: expected decoded pixels, uint8 [height, width, 3]"
+            )
+        pictures = [Image.fromarray(image) for image in (images if images.ndim == 4 else images[None])]
+    else:
         raise UsageError(
-            f"a tensor of {str(images.dtype).removeprefix('torch.')} {list(images.shape)}: expected decoded pixels, "
-            "uint8 [3, height, width] at source resolution, not normalised ones"
+            f"{type(images).__name__}: expected PIL images, uint8 arrays or uint8 tensors at source resolution"
         )
-    if isinstance(images, np.ndarray):
-        if images.dtype == np.uint8 and images.ndim in (3, 4) and images.shape[-1] == 3:
-            return [Image.fromarray(image) for image in images.reshape(-1, *images.shape[-3:])]
-        raise UsageError(
-            f"an array of {images.dtype} {list(images.shape)}: expected decoded pixels, uint8 [height, width, 3]"
-        )
-    raise UsageError(
-        f"{type(images).__name__}: expected PIL images, uint8 arrays or uint8 tensors at source resolution"
-    )
+    for picture in pictures:
+        if not min(picture.size):
+            raise UsageError(f"an image of {picture.width} x {picture.height} pixels: expected one with pixels")
+    return pictures

@@ -64,7 +64,7 @@ class Memo:
     compiled: compile the step on a CPU, once for a network and number of views: some tens of seconds the first time on
         a machine. Where that fails a RuntimeWarning says so, and the step runs eagerly.
 
-    Raises ModelError for a network whose parameters are not float32, and for other precisions, in which gradients are lost.
+    Raises ModelError for a network whose parameters are not float32, and for other precisions: they lose gradients.
     """
 
     def __init__(

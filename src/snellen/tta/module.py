@@ -37,7 +37,7 @@ class ZoomTTA(torch.nn.Module):
     `forward` takes PIL images, uint8 arrays `[height, width, 3]`, uint8 tensors `[3, height, width]`, or a list of
     such (or a batch as one tensor), all at source resolution: a zoom reaches their own pixels. It returns
     log-probabilities `[images, classes]`, float32, on the network's device: the logarithm of the merged scores, which
-    `max` alone scales to sum to 1. The network may be moved, run under autocast or be compiled like any module; views
+    `max` alone scales to sum to 1. The module may be moved, cast, run under autocast or compiled like any other; views
     are cut on the CPU, outside of any graph. It is put in evaluation mode.
 
     Raises UsageError for views, merges and images that are none, ModelError for a model that cannot be run.
@@ -113,7 +113,8 @@ class ZoomTTA(torch.nn.Module):
         logits = []
         for part in torch.split(views, self.batch_size):
             pixels = part.to(self.mean.device).permute(0, 3, 1, 2).float() / 255
-            logits.append(self.network((pixels - self.mean) / self.std))
+            normalised = (pixels - self.mean.float()) / self.std.float()
+            logits.append(self.network(normalised.to(self.mean.dtype)))  # of the network, where that was cast
         return torch.cat(logits).float().softmax(1)
 
     def _all(self, pictures: Sequence[Image.Image]) -> tuple[torch.Tensor, torch.Tensor]:

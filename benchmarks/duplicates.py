@@ -1,0 +1,140 @@
+"""Copies planted among photographs: how many of each kind are found, and how many pairs are false.
+
+python benchmarks/duplicates.py DATA --checkpoint FILE [--limit 300] [--all-pairs]
+
+Each kind is planted by itself: the photographs are one data set, a copy of each is the other. A pair is false where two
+images of one cluster do not come from the same photograph; what is found among the photographs themselves is listed, to
+be looked at. With `--all-pairs` every two photographs are compared, not only those that look alike.
+"""
+
+import io
+import itertools
+import random
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import common
+import numpy as np
+from PIL import Image, ImageOps
+
+from snellen.classifiers import prepare
+from snellen.datasets import open_dataset
+from snellen.mining import duplicates_check
+from snellen.mining.duplicates import BITS, NEIGHBOURS, Source, find_duplicates
+from snellen.mining.duplicates_hash import ORIENTATIONS, turned
+from snellen.mining.duplicates_points import find_frame, find_points, grey
+
+EMBEDDED = "embedded/efficientnet_lite0"
+
+
+def cut(image, share, rng):
+    """A part of an image, `share` of its width and of its height, anywhere in it."""
+    width, height = round(share * image.width), round(share * image.height)
+    left, top = rng.randint(0, image.width - width), rng.randint(0, image.height - height)
+    return image.crop((left, top, left + width, top + height))
+
+
+def halved(image):
+    return image.resize((max(1, image.width // 2), max(1, image.height // 2)), Image.Resampling.BICUBIC)
+
+
+# What is done to an image, and the quality of the JPEG that it is written as.
+KINDS = {
+    "quality 40": (lambda image, rng: image, 40),
+    "half size": (lambda image, rng: halved(image), 90),
+    "10 % of each side cut off": (lambda image, rng: cut(image, 0.9, rng), 90),
+    "30 % of each side cut off": (lambda image, rng: cut(image, 0.7, rng), 90),
+    "50 % of each side cut off": (lambda image, rng: cut(image, 0.5, rng), 90),
+    "flipped": (lambda image, rng: ImageOps.mirror(image), 90),
+    "flipped, 30 % of each side cut off": (lambda image, rng: ImageOps.mirror(cut(image, 0.7, rng)), 90),
+    "rotated by 90°": (lambda image, rng: image.transpose(Image.Transpose.ROTATE_90), 90),
+}
+
+
+def plant(data, kind, folder):
+    """A copy of each image of `data` in a folder, under the same name."""
+    change, quality = KINDS[kind]
+    rng = random.Random(kind)
+    for k, item in enumerate(data.items):
+        path = folder / f"{item.id}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(io.BytesIO(data.read(k))) as image:
+            change(image.convert("RGB"), rng).save(path, quality=quality)
+    return folder
+
+
+def pairs_of(table, plain):
+    """Every two images of a cluster, as (is a copy, name of the photograph)."""
+    members = defaultdict(list)
+    for row in table.to_pylist():
+        copied = row["origin"] != plain
+        members[row["cluster"]].append((copied, row["image_id"].removesuffix(".jpg") if copied else row["image_id"]))
+    return [pair for cluster in members.values() for pair in itertools.combinations(cluster, 2)]
+
+
+def measure(data, model, kinds, folder):
+    rows, among = [], set()
+    for kind in kinds:
+        copies = open_dataset(str(folder / kind))
+        started = time.process_time()
+        table = find_duplicates([Source(data), Source(copies)], model=model)
+        spent = time.process_time() - started
+        pairs = pairs_of(table, data.name)
+        found = {one[1] for one, other in pairs if one[1] == other[1]}
+        scores = [row["score"] for row in table.to_pylist() if row["score"] is not None]
+        among |= {tuple(sorted((a, b))) for (x, a), (y, b) in pairs if a != b and not (x or y)}
+        false = {tuple(sorted((a, b))) for (x, a), (y, b) in pairs if a != b}
+        n = len(data.items)
+        least = f"{min(scores):.2f}" if scores else "–"
+        rows.append((kind, n, f"{100 * len(found) / n:.1f}", len(false), least, f"{1000 * spent / (2 * n):.0f}"))
+    return rows, among
+
+
+def nearest_of_all(data, count=5):
+    """Of every two images with enough points that agree, the largest agreement of their details."""
+    greys = [grey(Image.open(io.BytesIO(data.read(k)))) for k in range(len(data.items))]
+    points = [find_points(image) for image in greys]
+    arrays = [np.asarray(image) for image in greys]
+    matched, found = 0, []
+    for a in range(len(greys)):
+        oriented = [points[a].turned(orientation) for orientation in ORIENTATIONS]
+        for b in range(a):
+            for orientation, one in zip(ORIENTATIONS, oriented, strict=True):
+                frame = find_frame(one, points[b])
+                if frame and frame.matches >= duplicates_check.MATCHES:
+                    score, shares = duplicates_check.agreement(turned(arrays[a], orientation), arrays[b], frame)
+                    matched += 1
+                    if max(shares) >= duplicates_check.SHARED:
+                        found.append((f"{score:.2f}", frame.matches, data.items[a].id, data.items[b].id))
+    return matched, sorted(found, reverse=True)[:count]
+
+
+def main():
+    parser = common.arguments(__doc__.splitlines()[0])
+    parser.add_argument("--limit", type=int, default=300, help="photographs, spread evenly over DATA")
+    parser.add_argument("--kinds", nargs="*", default=list(KINDS), metavar="KIND", help=", ".join(KINDS))
+    parser.add_argument("--models", nargs="*", default=["none", "lite0", "mobilenet"], help="none, lite0, mobilenet")
+    parser.add_argument("--all-pairs", action="store_true", help="compare every two photographs")
+    options = parser.parse_args()
+    specs = {"none": None, "lite0": EMBEDDED, "mobilenet": common.mobilenet(options.checkpoint)}
+    with tempfile.TemporaryDirectory(prefix="snellen-bench-") as made:
+        folder = Path(made)
+        data = open_dataset(common.spread(options.data, options.limit, folder / "photographs"))
+        for kind in options.kinds:
+            plant(data, kind, folder / kind)
+        header = ("planted", "copies", "found %", "false pairs", "least score", "CPU ms an image")
+        for name in options.models:
+            model = specs[name] and prepare(specs[name], measure=False)
+            rows, among = measure(data, model, options.kinds, folder)
+            common.show(f"{name}: {BITS} bits, {NEIGHBOURS} neighbours", header, rows)
+            print("among the photographs:", "; ".join(" = ".join(pair) for pair in sorted(among)) or "none")
+        if options.all_pairs:
+            matched, found = nearest_of_all(data)
+            print(f"\n{matched} frames of {duplicates_check.MATCHES} points or more among all pairs; the most alike:")
+            common.show("all pairs", ("score", "points", "one", "other"), found)
+
+
+if __name__ == "__main__":
+    main()

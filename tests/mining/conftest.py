@@ -1,0 +1,3 @@
+"""Programs that tests start."""
+
+collect_ignore_glob = ["stepwise_*.py"]
