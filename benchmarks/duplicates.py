@@ -15,10 +15,10 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-import common
 import numpy as np
 from PIL import Image, ImageOps
 
+import common
 from snellen.classifiers import prepare
 from snellen.datasets import open_dataset
 from snellen.mining import duplicates_check

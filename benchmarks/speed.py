@@ -4,7 +4,8 @@
 
 The plain recipe makes every 12th of its 324 passes over the folder; the loop decodes each image once and makes all of
 its views. The start-up of both is left out of their time. Snellen's time is the whole command's, from start to exit.
-The first command of each precision has an empty model cache (cold); it is shown apart.
+The first command of each precision has empty caches of its own, of models and of machine code (cold); it is shown
+apart.
 """
 
 import json
@@ -34,7 +35,6 @@ def main():
 
 
 def measure(options, folder: Path) -> float:
-    os.environ["SNELLEN_CACHE"] = str(folder / "cache")
     model, limit = common.mobilenet(options.checkpoint), ("--limit", str(options.limit))
 
     def script(name: str) -> float:
@@ -51,6 +51,8 @@ def measure(options, folder: Path) -> float:
             seconds = common.study(options.data, model, out, "--precision", precision, *limit)
             return options.limit * common.ZOOMS / seconds, snellen.load_run(out).answers()
 
+        os.environ["SNELLEN_CACHE"] = str(folder / f"cache-{precision}")
+        os.environ["NUMBA_CACHE_DIR"] = str(folder / f"numba-{precision}")
         return common.fresh(run)
 
     cold = {precision: ours(precision)[0] for precision in PRECISIONS}

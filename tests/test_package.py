@@ -38,6 +38,10 @@ def test_a_worker_imports_neither_analyses_nor_reports_nor_a_network_library():
     assert not {name.split(".")[1] for name in fresh(code).split()} & {"analysis", "report", "cli", "tta", "study"}
 
 
+def test_an_interpreter_can_complete_every_public_name():
+    assert fresh("import snellen; print(set(snellen.__all__) <= set(dir(snellen)))") == "True"
+
+
 def test_an_unknown_name():
     with pytest.raises(AttributeError, match="module 'snellen' has no attribute 'nothing'"):
         _ = snellen.nothing

@@ -42,6 +42,9 @@ class _Package(ModuleType):
         setattr(self, name, value)
         return value
 
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *_MODULES})
+
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in _MODULES or not isinstance(value, ModuleType):  # an import binds a module to its name
             super().__setattr__(name, value)

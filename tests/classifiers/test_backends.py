@@ -301,3 +301,14 @@ def test_a_prepared_model_travels_as_json():
     again = type(prepared).from_json(json.loads(json.dumps(prepared.to_json())))
     assert again == prepared
     assert again.model.name == "model.onnx"
+
+
+def test_a_gpu_runs_specs_compiled_and_objects_as_they_are(tiny, monkeypatch):
+    monkeypatch.setattr(backends, "lacking", lambda *_: None)
+    monkeypatch.setattr(backends, "has_gpu", lambda: True)
+    module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
+    mine = prepare(module, mean=0.5, std=0.25, classes=["cat", "dog"])
+    assert (mine.backend, mine.device, mine.batch_size) == ("torch", "cuda", 324)
+    published = prepare(tiny)
+    assert (published.backend, published.device, published.batch_size) == ("torch-compile", "cuda", 324)
+    assert published.as_recorded("torch").backend == "torch"

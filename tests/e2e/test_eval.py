@@ -84,7 +84,7 @@ def test_again_recomputes_nothing_and_another_model_adds_its_row(pictures, tiny,
     assert [row["model"] for row in rows_of(tmp_path)].count(tiny) == 1
     assert {row["model"] for row in rows_of(tmp_path)} == {tiny, LITE}
     assert "group" in two.stdout
-    runs = {run.model: run for run in snellen.store.reader.find_runs(tmp_path)}
+    runs = {run.model: run for run in snellen.store.find.find_runs(tmp_path)}
     assert runs.keys() == {tiny, LITE}
     for row in rows_of(tmp_path):
         share = runs[row["model"]].accuracy()

@@ -13,7 +13,7 @@ from PIL import Image
 from snellen.classifiers.backend_torch import TorchClassifier
 from snellen.classifiers.base import ModelCard, OwnTransform
 from snellen.datasets import open_dataset
-from snellen.engine.gpu import GpuWorker
+from snellen.engine.gpu import GpuWorker, load_gpu_worker
 from snellen.engine.schedule import KILLER
 from snellen.engine.worker import NOT_NUMBERS, Task, Worker, load_worker
 from snellen.errors import EngineError, Stopped
@@ -219,6 +219,20 @@ def test_a_job_on_a_gpu_gets_this_worker(folder, tmp_path):
     assert isinstance(worker, GpuWorker)
     assert (worker.device, worker.run_path, worker.keep_probs, worker.batch_size) == ("cuda:1", tmp_path, True, 324)
     assert worker.decoders >= 1
+
+
+def test_decode_processes_are_told_to_read_by_ranges_where_the_job_says_so(folder, tmp_path):
+    class Ready:
+        device, batch_size = "cuda", 9
+
+        def classifier(self):
+            return classifier_on("cpu")
+
+    for more, told in (({}, False), ({"stream": True}, True)):
+        job = {"run": str(tmp_path), "keep_probs": False, **more}
+        pool = load_gpu_worker(job, Ready(), open_dataset(folder), GRID, None)._pool
+        assert [child._job["stream"] for child in pool._children] == [told] * len(pool._children)
+        pool.close()
 
 
 SCRIPT = """

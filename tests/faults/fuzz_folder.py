@@ -16,8 +16,8 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["snellen"]):
-    import snellen.datasets.folder  # what opening imports by itself would be left out
     from snellen.datasets import open_dataset
+    from snellen.datasets.folder import SUFFIXES
     from snellen.errors import DataError
     from snellen.labels import IMAGENET_1K, ClassSpace
 
@@ -37,7 +37,7 @@ WORDS = [
     b"\xff\xfe",
 ]
 WORDS += ["雪".encode(), b"a b", b"new\nline", b"|", b" ", b"x" * 255]
-ENDINGS = [b".jpg", b".PNG", b".jpeg", b".webp", b".txt", b"", b".jpg.", b".gif"]
+ENDINGS = [*(suffix.encode() for suffix in SUFFIXES), b".JPG", b".txt", b"", b".jpg."]
 OWN = ClassSpace.of_names(["tench", "crane", "a b", "雪"], "own")
 
 

@@ -13,19 +13,11 @@ import pyarrow.parquet as pq
 from snellen.atomic import write_atomic
 from snellen.files import make_folder
 from snellen.labels import IMAGENET_1K, ClassSpace
+from snellen.mining.duplicates import DUPLICATES
 from snellen.mining.log import Verdict
 from snellen.mining.mined import CANDIDATES, image_key
 
 MINERS = ("embedded/efficientnet_lite0", "embedded/efficientnet_lite1")
-DUPLICATES = pa.schema(
-    [
-        ("id", pa.string()),
-        ("cluster", pa.int32()),
-        ("kind", pa.string()),
-        ("kept", pa.bool_()),
-        ("score", pa.float32()),
-    ]
-)
 SUSPECTS = pa.schema(
     [
         ("id", pa.string()),
@@ -91,9 +83,11 @@ def write_hard_set(
         }
         for image in images
     ]
+    names = {image.id: {"image_id": image.image_id, "origin": image.origin, "reference": False} for image in images}
+    found = [names.get(row["id"], {}) | row for row in duplicates]
     tables = {
         "candidates": (rows, CANDIDATES),
-        "duplicates": (duplicates, DUPLICATES),
+        "duplicates": (found, DUPLICATES),
         "suspects": (suspects, SUSPECTS),
     }
     for name, (content, schema) in tables.items():

@@ -17,12 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 from stepwise import PowerCut, disturbed, in_a_child
 
 from snellen.mining.hardset import read
-
-
-def take(hard: Path, csv: Path) -> None:
-    from snellen.cli.review import _import
-
-    _import(read(hard), csv, "ada")
+from snellen.mining.review import take
 
 
 def state(hard: Path) -> tuple[int, int]:
@@ -45,14 +40,14 @@ def main() -> None:
                 for path in (here.parent, here, *here.rglob("*")):
                     steps.synced(path)
             try:
-                take(here, csv)
+                take(csv, read(here), "ada")
             finally:
                 notes.write_text(str(steps.count))
 
         ended = in_a_child(first)
         done = ended == 0 and int(notes.read_text()) < number
         between = state(here)
-        again = in_a_child(lambda here=here: take(here, csv))
+        again = in_a_child(lambda here=here: take(csv, read(here), "ada"))
         print(json.dumps({"ended": ended, "between": between, "again": again, "after": state(here), "done": done}))
 
 

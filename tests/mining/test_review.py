@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -27,10 +28,13 @@ FISH, SHARK = "n01443537", "n01484850"  # goldfish (1), great white shark (2)
 
 @pytest.fixture
 def hard(tmp_path):
-    """Twelve images, the third a duplicate of the second, the first suspected of a wrong label."""
+    """Twelve images: a wrong label is suspected, one is part of another, one of an image that is not among them."""
     images = images_of(12)
+    train = {"id": "f" * 16, "image_id": "train/1.jpg", "origin": "train", "reference": True}
     evidence = [
-        {"id": images[1].id, "cluster": 4, "kind": "same", "kept": True, "score": 1.0},
+        {"id": images[3].id, "cluster": 5, "kind": "flip", "kept": False, "score": 0.5},
+        train | {"cluster": 5, "kind": None, "kept": True, "score": None},
+        {"id": images[1].id, "cluster": 4, "kind": None, "kept": True, "score": None},
         {"id": images[2].id, "cluster": 4, "kind": "crop", "kept": False, "score": 0.9375},
     ]
     suspects = [{"id": images[0].id, "score": 0.75, "kind": "label", "proposed": [5, 0], "share": 0.5}]
@@ -77,6 +81,7 @@ def test_what_a_reviewer_sees(hard):
     assert first["answers"] == "cock (50%) | hen (25%)"
     assert (second["duplicate"], second["duplicate_of"]) == ("the one that is kept", "")
     assert (third["duplicate"], third["duplicate_of"], third["duplicate_score"]) == ("crop", "kind/001.jpg", "0.9375")
+    assert (rows["duplicate"][3], rows["duplicate_of"][3]) == ("flip", "train/1.jpg")
     assert third["suspect"] == ""
 
 
@@ -85,14 +90,15 @@ def test_a_review_by_two(hard, tmp_path):
     ada = {f"kind/{k:03d}.jpg": ("keep" if k % 2 else "drop",) for k in range(10)}
     ada["kind/004.jpg"] = ("relabel", f"{FISH}|great white shark", "beides, «Fisch»")
     bob = ada | {"kind/003.jpg": ("drop",), "kind/005.jpg": ("unsure",), "kind/004.jpg": ("Relabel ", "1 | 2 | 1")}
-    for name, said in (("ada", ada), ("bob", bob)):
-        path = tmp_path / f"{name}.csv"
-        done = run_cli("review", hard, "--export", path, "--reviewer", name)
-        assert done.returncode == 0, done.stderr
-        filled(hard, path, said, reviewer=name)
-        done = run_cli("review", hard, "--import", path, "--reviewer", name)
-        assert done.returncode == 0, done.stderr
-        assert f"10 new verdicts of {name}" in done.stdout
+    path = tmp_path / "ada.csv"
+    done = run_cli("review", hard, "--export", path, "--reviewer", "ada")
+    assert done.returncode == 0, done.stderr
+    assert path.read_bytes() == sheet(read(hard), "ada")
+    filled(hard, path, ada, reviewer="ada")
+    done = run_cli("review", hard, "--import", path, "--reviewer", "ada")
+    assert done.returncode == 0, done.stderr
+    assert "10 new verdicts of ada" in done.stdout
+    assert taken(hard, filled(hard, tmp_path / "bob.csv", bob, reviewer="bob"), "bob") == 10
     status = [image.status for image in read(hard).images]
     expected = ["dropped", "kept", "dropped", "undecided", "relabelled", "kept"]
     assert status == [*expected, "dropped", "kept", "dropped", "kept", "undecided", "undecided"]
@@ -425,7 +431,7 @@ def test_a_log_that_is_wrong_stops_everything(hard, tmp_path):
     append(hard, [verdict_on(image, "keep")])
     (hard / "verdicts" / "copied.jsonl").write_bytes(b'{"verdict": "keep"}\n')
     path = tmp_path / "a.csv"
-    for options in ([], ["--export", path], ["--import", path, "--reviewer", "ada"]):
+    for options in ([], ["--export", path]):
         line = one_line(run_cli("review", hard, *options))
         assert "verdicts/copied.jsonl, line 1 is no verdict: it has no 'id'" in line
     assert not path.exists()
@@ -476,3 +482,51 @@ def test_review_needs_no_torch(hard):
     )
     done = subprocess.run([sys.executable, "-c", code, hard], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def mutated(data, rng):
+    """Some bytes of a file changed, doubled, moved or gone."""
+    text = bytearray(data)
+    for _ in range(rng.randint(1, 4)):
+        start, length = rng.randrange(len(text) + 1), rng.choice([1, 2, 8, 64])
+        piece = rng.choice(
+            [bytes([rng.randrange(256)]), text[start : start + length] * 2, b"", b'"', b"\n", b"9" * 5000]
+        )
+        text[start : start + rng.choice([0, length])] = piece
+    return bytes(text)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_files_cost_one_line(seed, hard, tmp_path):
+    """Whatever a CSV or a log became, it is read or refused; nothing else is raised and nothing written."""
+    rng = random.Random(seed)
+    said = {f"kind/{k:03d}.jpg": ("relabel", "tench | 5") for k in range(1, 5)}
+    whole = filled(hard, tmp_path / "a.csv", said).read_bytes()
+    append(hard, [verdict_on(image, seq=k, reason="é") for k, image in enumerate(images_of(12)[6:])])
+    good = read(hard)
+    log = next((hard / "verdicts").iterdir())
+    lines, path = log.read_bytes(), tmp_path / "b.csv"
+    refused = []
+    for _ in range(100):
+        path.write_bytes(mutated(whole, rng))
+        try:
+            assert len(verdicts_of(path, good, "bob")) <= 12
+        except DataError as error:
+            refused.append(str(error))
+        log.write_bytes(mutated(lines, rng))
+        try:
+            assert len(read(hard).images) == 12
+        except DataError as error:
+            refused.append(str(error))
+    assert 40 < len(refused) < 200
+    assert not [text for text in refused if "\n" in text]
+
+
+def test_a_terminal_is_shown_text(hard, tmp_path):
+    images = images_of(2)
+    for k, word in enumerate(("keep", "drop")):
+        reason = "[red]\x1b[31m\nred[/red]"
+        append(hard, [verdict_on(images[0], word, reason=reason, reviewer=f"[b]{word}[/b]", client=k + 1)])
+    shown = run_cli("review", hard).stdout
+    assert "\x1b" not in shown
+    assert "[b]keep[/b]: keep ([red]" in shown

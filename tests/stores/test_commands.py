@@ -106,6 +106,7 @@ def test_images_come_from_there(pictures, tiny, local_out, s3, tmp_path):
     assert same_rows(tmp_path / "out", local_out)
 
 
+@pytest.mark.slow
 def test_rows_of_parquet_files_come_from_there(pictures, tiny, s3, tmp_path):
     files = sorted(pictures.rglob("*.png"))
     names = [path.relative_to(pictures).as_posix() for path in files]
@@ -153,6 +154,7 @@ def test_report_and_compare_read_from_there(study_there, local_out, tmp_path):
     assert json.loads(pair.stdout)["runs"][0]["run"].startswith(OUT)
 
 
+@pytest.mark.slow
 def test_eval_keeps_its_results_there(pictures, tiny, s3, tmp_path):
     for out in (OUT, tmp_path):
         for limit in ("3", "5"):
@@ -168,7 +170,7 @@ def test_eval_keeps_its_results_there(pictures, tiny, s3, tmp_path):
 
 def test_merging_a_study_there(study_there, tmp_path):
     done = snellen_command(
-        "tta", study_there, "--method", "1crop", "--method", "mean:paper", "-o", tmp_path / "x", "-q"
+        "tta", study_there, "--method", "1crop", "--method", "mean:paper:all", "-o", tmp_path / "x", "-q"
     )
     assert done.returncode == 0, done.stderr
 
@@ -188,13 +190,22 @@ def test_a_wrong_out_is_one_line(out, words, pictures, tiny, s3):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_a_store_that_is_not_there_stops_what_can_be_resumed(s3, monkeypatch):
+@pytest.fixture
+def nobody(s3, monkeypatch):
+    """An address where nothing listens, and drivers that are told so at once."""
     monkeypatch.setattr(trouble, "PATIENCE_SECONDS", 0.1)
     monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+
+
+def test_a_store_that_is_not_there_can_be_read_later(nobody):
     with pytest.raises(Stopped, match="cannot be reached"):
         snellen.load_run(OUT)
+
+
+@pytest.mark.slow
+def test_a_store_that_is_not_there_stops_what_can_be_resumed(nobody):
     with pytest.raises(Stopped, match="run the same command again to resume"):
         snellen.study("embedded/efficientnet_lite0", "examples", out=OUT, limit=1)
 

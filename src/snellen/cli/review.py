@@ -25,6 +25,7 @@ def review(
 ) -> None:
     """Review a hard set by file: keep, drop, relabel or unsure. Without a file: what is decided, and who agrees."""
     from snellen.mining.hardset import read
+    from snellen.mining.review import take
     from snellen.report.review import print_review, review_json
 
     if export_to and import_from:
@@ -40,14 +41,11 @@ def review(
         _export(hard_set, export_to, reviewer, conflicts)
         return
     if import_from and reviewer:
-        added = _import(hard_set, import_from, reviewer)
+        added = take(import_from, hard_set, reviewer)
         hard_set = read(hard)
         if not as_json:
-            print(
-                f"{import_from}: {added} new verdict{'s' * (added != 1)} of {reviewer}"
-                if added
-                else _nothing(import_from)
-            )
+            said = f"{added} new verdict{'s' * (added != 1)}" if added else "nothing new: the log holds every verdict"
+            print(f"{import_from}: {said} of {reviewer}")
     if as_json:
         print_json(review_json(hard_set))
     else:
@@ -69,18 +67,3 @@ def _export(hard_set: "HardSet", path: Path, reviewer: str | None, conflicts: bo
             raise UsageError(f"there is a file {str(path)!r}, perhaps filled in; choose another name with --export")
     then = f"snellen review {hard_set.mined.folder} --import {path} --reviewer {reviewer or 'NAME'}"
     print(f"{path}: fill in the columns verdict, labels and reason, then `{then}`")
-
-
-def _import(hard_set: "HardSet", path: Path, reviewer: str) -> int:
-    """Add the verdicts of a file to the log; how many are new."""
-    from snellen.atomic import writing
-    from snellen.mining.log import append
-    from snellen.mining.review import verdicts_of
-
-    found = verdicts_of(path, hard_set, reviewer)
-    with writing(hard_set.mined.folder, begun=True):
-        return len(found) if found and append(hard_set.mined.folder, found) else 0
-
-
-def _nothing(path: Path) -> str:
-    return f"{path}: nothing new; the log holds every verdict of it"

@@ -5,6 +5,7 @@ import ctypes
 import json
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,11 @@ from typing import Any
 from snellen.atomic import explain_os_error
 from snellen.engine.memory import NO_MEMORY, refused, short
 from snellen.errors import SnellenError
+
+
+def child_command(module: str) -> list[str]:
+    """What starts the `serve` of a module as a child of this process, which calls `become_child`."""
+    return [sys.executable, "-P", "-c", f"from {module} import serve; serve()", str(os.getpid())]
 
 
 def become_child() -> Callable[..., None]:
@@ -55,5 +61,6 @@ def _die_with_parent() -> None:
     """Be killed when the parent dies, so that a restarted command never works beside the dead one's workers."""
     with contextlib.suppress(AttributeError):  # no prctl: standard input still ends, after the task at hand
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG of linux/prctl.h
-    if os.getppid() == 1:  # it died before the call
+    # It died before the call. Process 1 says nothing: in a container it may be the parent, and another take in orphans.
+    if os.getppid() != int(sys.argv[1]):
         os._exit(1)

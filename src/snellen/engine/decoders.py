@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snellen.datasets import DataSet
-from snellen.engine.child import become_child, end_for_memory, error_event
+from snellen.engine.child import become_child, child_command, end_for_memory, error_event
 from snellen.engine.drive import error_of
 from snellen.engine.memory import NO_MEMORY, KillCount
 from snellen.engine.samples import read_picture, sample_row
@@ -121,7 +121,7 @@ class _Child:
 
     def __init__(self, job: Mapping[str, Any]) -> None:
         self.memory = os.memfd_create("snellen")
-        self._job = {key: job[key] for key in ("data", "images", "grid")} | {"memory": self.memory}
+        self._job = {key: job[key] for key in ("data", "images", "stream", "grid")} | {"memory": self.memory}
         self._process: subprocess.Popen[str] | None = None
         self._lock, self._ended = threading.Lock(), False
 
@@ -158,7 +158,7 @@ class _Child:
                 raise CancelledError
             if self._process is None:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-c", "from snellen.engine.decoders import serve; serve()"],
+                    child_command("snellen.engine.decoders"),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,

@@ -54,10 +54,12 @@ class GpuWorker(Worker):
 
     device: where it computes.
     decoders: how many decode processes.
+    stream: whether they read files of the Hub by ranges, see `open_dataset`.
     """
 
     device: str = "cuda"
     decoders: int = 1
+    stream: bool = False
 
     def run(self, task: Task, progress: Progress) -> bool:
         """Do one task; True if its shard is committed by this call."""
@@ -106,7 +108,8 @@ class GpuWorker(Worker):
 
     @cached_property
     def _pool(self) -> DecodePool:
-        job = {"data": self.dataset.spec, "images": self.dataset.fingerprint, "grid": self.grid.to_json()}
+        images, grid = self.dataset.fingerprint, self.grid.to_json()
+        job = {"data": self.dataset.spec, "images": images, "stream": self.stream, "grid": grid}
         pool = DecodePool(job, self.decoders)
         weakref.finalize(self, pool.close)
         return pool
@@ -174,4 +177,5 @@ def load_gpu_worker(
         classes,
         device=prepared.device,
         decoders=max(1, min(DECODERS, len(cores()) // gpus())),
+        stream=job.get("stream", False),
     )

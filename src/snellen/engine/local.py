@@ -7,7 +7,6 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 from snellen.atomic import writing
 from snellen.classifiers import Prepared
+from snellen.engine.child import child_command
 from snellen.engine.memory import NO_MEMORY, KillCount
 from snellen.engine.names import log_file
 from snellen.engine.worker import Task
@@ -54,7 +54,7 @@ class LocalCrew:
         threads = {} if core is None else dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         with writing(self._log.parent, begun=True), self._log.open("a") as log:
             handle = subprocess.Popen(
-                [sys.executable, "-P", "-c", "from snellen.engine.worker import serve; serve()"],
+                child_command("snellen.engine.worker"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

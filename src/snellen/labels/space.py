@@ -81,8 +81,9 @@ class ClassSpace:
             raise DataError(f"class {word!r} is ambiguous: it may be {choices}; use the key instead")
         if ids:
             return ids[0]
-        if word.isascii() and word.isdecimal() and int(word) < len(self):
-            return int(word)
+        digits = word.lstrip("0") or "0"
+        if word.isascii() and word.isdecimal() and len(digits) < 10 and int(digits) < len(self):
+            return int(digits)
         return None
 
     def finder(self) -> Callable[[str], int]:

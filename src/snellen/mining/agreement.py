@@ -125,7 +125,8 @@ def krippendorff_alpha(
     counts = np.stack([(ratings == word).sum(axis=1) for word in range(words)], axis=1).astype(np.int64)
     counts = counts[counts.sum(axis=1) >= 2]
     if not len(counts):
-        return Agreement(*[float("nan")] * 3, 0, float("nan"))
+        nan = float("nan")
+        return Agreement(nan, nan, nan, 0, nan)
     given = counts.sum(axis=1)
     # Pairs of verdicts on each image. They weigh 1 / (verdicts - 1); to sum whole numbers, those of images with
     # equally many verdicts are kept apart until then.

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from snellen.classifiers import Prepared
 from snellen.datasets import DataSet
@@ -183,7 +184,8 @@ def _confirmed(pictures: Sequence[Picture], hashes: NDArray[np.uint64], near: ND
 
     square = AT_HAND // 2
     order = np.lexsort((near[:, 1], near[:, 0], near[:, 1] // square, near[:, 0] // square))
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)), "compare") as pool:
+    # Products of a few hundred rows take ten times as long where BLAS, too, divides each among threads.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(len(os.sched_getaffinity(0)), "compare") as pool:
         return [pair for pair in pool.map(confirm, near[order].tolist()) if pair]
 
 

@@ -135,10 +135,11 @@ class HardSet:
 def read(hard: Path) -> HardSet:
     """The hard set of a HARD folder, of this machine or of a store.
 
-    Raises UsageError where it is none, DataError where it is damaged or a line of the log is no verdict.
+    Raises UsageError where it is none, DataError where it is damaged or a line of the log is no verdict, Stopped
+    where its store cannot be reached.
     """
-    log = read_log(hard)
-    return resolve(read_mined(hard), log.verdicts, log.torn)
+    mined, log = read_mined(hard), read_log(hard)
+    return resolve(mined, log.verdicts, log.torn)
 
 
 def resolve(mined: Mined, verdicts: Sequence[Verdict], torn: Sequence[str] = ()) -> HardSet:

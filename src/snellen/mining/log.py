@@ -19,6 +19,7 @@ from typing import Any
 from snellen.atomic import create_atomic
 from snellen.errors import DataError
 from snellen.files import entries, make_folder, read_bytes, read_many
+from snellen.store.find import reading
 
 FOLDER = "verdicts"
 KEEP, DROP, RELABEL, UNSURE = "keep", "drop", "relabel", "unsure"
@@ -102,13 +103,16 @@ def read_log(hard: Path) -> Log:
     """The log of a HARD folder; an empty one where nothing was said yet.
 
     A last line that was cut off (a file that was copied in part) is passed over and told of. Raises DataError, with
-    file and line, for any other line that is no verdict, and for two different verdicts of one name.
+    file and line, for any other line that is no verdict, and for two different verdicts of one name; UsageError or
+    Stopped where the folder cannot be read.
     """
     folder = hard / FOLDER
-    files = [file for file in entries(folder) if file.name.endswith(".jsonl") and not file.is_folder]
+    with reading(folder):
+        files = [file for file in entries(folder) if file.name.endswith(".jsonl") and not file.is_folder]
+        contents = list(read_many(folder, files))
     found: list[tuple[Verdict, str]] = []
     torn = []
-    for file, data in zip(files, read_many(folder, files), strict=True):
+    for file, data in zip(files, contents, strict=True):
         verdicts, cut = _parse(data or b"", f"{FOLDER}/{file.name}")
         found += [(verdict, file.name) for verdict in verdicts]
         torn += [file.name] if cut else []

@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from snellen.errors import DataError, Stopped, UsageError
+from snellen.errors import DataError, UsageError
 from snellen.files import read_bytes
 from snellen.labels import IMAGENET_1K, ClassSpace
-from snellen.trouble import PASSING
+from snellen.store.find import reading
 
 FORMAT = 1
 
@@ -38,7 +38,7 @@ CANDIDATES = pa.schema(
 # Without these there is no hard set, or no evidence; other columns are shown where they are.
 NEEDED = {
     "candidates": ("id", "origin", "image_id", "sha256", "labels"),
-    "duplicates": ("id", "cluster", "kind", "kept", "score"),
+    "duplicates": ("id", "image_id", "cluster", "kind", "kept", "score"),
     "suspects": ("id", "kind", "score", "proposed"),
 }
 
@@ -96,13 +96,12 @@ def read_mined(folder: Path) -> Mined:
 
     Raises UsageError where it is none, DataError where it is damaged, Stopped where its store cannot be reached.
     """
+    text = _read(folder / "mine.json")
+    if text is None:
+        raise UsageError(f"{str(folder)!r} is no hard set: it has no mine.json; `snellen mine … -o {folder}` makes one")
     try:
-        record = json.loads(_read(folder / "mine.json"))
+        record = json.loads(text)
         whole = record["format"] == FORMAT and len(class_space(record)) > 0
-    except FileNotFoundError:
-        raise UsageError(
-            f"{str(folder)!r} is no hard set: it has no mine.json; `snellen mine … -o {folder}` makes one"
-        ) from None
     except (ValueError, KeyError, TypeError, RecursionError, DataError):
         whole = False
     if not whole:
@@ -132,8 +131,11 @@ def read_rows(folder: Path, name: str) -> list[dict[str, Any]] | None:
     Raises DataError where it cannot be read or lacks a column.
     """
     path = folder / f"{name}.parquet"
+    data = _read(path)
+    if data is None:
+        return None
     try:
-        with pq.ParquetFile(io.BytesIO(_read(path)), pre_buffer=False) as file:
+        with pq.ParquetFile(io.BytesIO(data), pre_buffer=False) as file:
             table = file.read(use_threads=False)
         lacking = next((column for column in NEEDED[name] if column not in table.column_names), None)
         if lacking:
@@ -142,8 +144,6 @@ def read_rows(folder: Path, name: str) -> list[dict[str, Any]] | None:
         if known:
             table = table.select([field.name for field in known]).cast(pa.schema(known))
         return list(table.to_pylist())
-    except FileNotFoundError:
-        return None
     except (pa.ArrowException, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{str(path)!r} cannot be read: {reason}; mine again") from error
@@ -165,12 +165,10 @@ def _image(row: Mapping[str, Any]) -> MinedImage:
     )
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return read_bytes(path)
-    except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(str(path)) from None
-    except OSError as error:
-        if error.errno in PASSING:
-            raise Stopped(f"{str(path)!r} cannot be reached: {error.strerror}; run the same command again") from error
-        raise UsageError(f"{str(path)!r} cannot be read: {error.strerror}; check the path") from error
+def _read(path: Path) -> bytes | None:
+    """A file's bytes; None where it is not there."""
+    with reading(path):
+        try:
+            return read_bytes(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None

@@ -1,18 +1,20 @@
-"""The verdicts of a CSV that a reviewer filled in: every row is checked before any is taken."""
+"""A CSV that a reviewer filled in becomes verdicts: every row is checked before any is taken."""
 
 import difflib
 import json
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from snellen.atomic import writing
 from snellen.errors import DataError, UsageError
 from snellen.labels import ClassSpace
 from snellen.mining.csv_cells import is_number, read_sheet, same
 from snellen.mining.hardset import HardImage, HardSet
-from snellen.mining.log import MOST_REASON, RELABEL, WORDS, Verdict, name_fault, now
+from snellen.mining.log import MOST_REASON, RELABEL, WORDS, Verdict, append, name_fault, now
 from snellen.mining.sheet import NEEDED, OWN, TO_FILL, in_words, keys_shown, said_before
 
 # The verdicts of a file are named by what they say: the same file gives the same verdicts.
@@ -23,6 +25,26 @@ NAMED = 10
 Row = Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class _Said:
+    """What a reviewer said before: every verdict of the log by its key, and the content of the reviewer's own."""
+
+    reviewer: str
+    known: Mapping[str, Verdict]
+    contents: Set[tuple[Any, ...]]
+
+
+def take(path: Path, hard_set: HardSet, reviewer: str) -> int:
+    """Add the verdicts of a CSV to the log of a hard set: all or, where any row is wrong, none; how many are new.
+
+    Raises what `verdicts_of` does, and Stopped where the log cannot be written.
+    """
+    folder = hard_set.mined.folder
+    found = verdicts_of(path, hard_set, reviewer)
+    with writing(folder, begun=True):
+        return len(found) if found and append(folder, found) else 0
+
+
 def verdicts_of(path: Path, hard_set: HardSet, reviewer: str) -> list[Verdict]:
     """The verdicts of a CSV, numbered as one batch, that the log does not hold yet.
 
@@ -30,40 +52,23 @@ def verdicts_of(path: Path, hard_set: HardSet, reviewer: str) -> list[Verdict]:
     UsageError for a reviewer's name that is none, or is another's in another spelling.
     """
     check_reviewer(reviewer, hard_set.reviewers)
+    contents = {_content(vars(verdict)) for verdict in hard_set.verdicts if verdict.reviewer == reviewer}
+    before = _Said(reviewer, {verdict.key: verdict for verdict in hard_set.verdicts}, contents)
     by_hash: dict[str, list[HardImage]] = defaultdict(list)
     for image in hard_set.images:
         by_hash[image.mined.sha256].append(image)
-    known = {verdict.key: verdict for verdict in hard_set.verdicts}
-    there = {_content(vars(verdict)) for verdict in hard_set.verdicts if verdict.reviewer == reviewer}
     found: list[dict[str, Any]] = []
     faults: list[tuple[int, DataError]] = []
     first: dict[str, int] = {}
     for number, row in read_sheet(path, NEEDED):
         try:
-            if row["exported_for"] not in ("", reviewer):
-                raise DataError(f"it was exported for {row['exported_for']!r}; export again, for {reviewer!r}")
-            found_image = _image(row, hard_set, by_hash)
-            if found_image is None:
+            of = _image(row, hard_set, by_hash)
+            if of is None:
                 continue
-            image = found_image
-            if first.setdefault(image.mined.id, number) != number:
-                raise DataError(f"{image.mined.image_id!r} is in row {first[image.mined.id]} too; leave one of them")
-            own = [verdict for verdict in image.standing if verdict.reviewer == reviewer]
-            seen = row["based_on"].split()
-            _check_shown(row, image, hard_set.space)
-            fresh = {key for key in seen if key in known and known[key].reviewer == reviewer} == {o.key for o in own}
-            if fresh and row["exported_for"]:
-                _check_said_before(row, own)
-            given = _given(row, image, hard_set.space)
-            if given is None:
-                continue
-            given |= {"id": image.mined.id, "sha256": image.mined.sha256, "reviewer": reviewer, "based_on": tuple(seen)}
-            if _content(given) in there:
-                continue
-            _check_seen(seen, image, own, known)
-            again = [one.key for one in own] == seen and len(own) == 1
-            if not again or _content(given) != _content(vars(own[0]) | {"based_on": seen}):
-                found.append(given)
+            if first.setdefault(of.mined.id, number) != number:
+                raise DataError(f"{of.mined.image_id!r} is in row {first[of.mined.id]} too; leave one of them")
+            new = _new(row, of, hard_set.space, before)
+            found += [new] if new else []
         except DataError as error:
             faults.append((number, error))
     if faults:
@@ -117,22 +122,41 @@ def _named_as(row: Row, image: HardImage) -> bool:
     return same(row["image_id"], image.mined.image_id) and same(row["origin"], image.mined.origin)
 
 
-def _check_shown(row: Row, image: HardImage, space: ClassSpace) -> None:
-    """DataError where somebody wrote new labels over those that are shown."""
+def _new(row: Row, image: HardImage, space: ClassSpace, before: _Said) -> dict[str, Any] | None:
+    """What a row says of its image; None where that is nothing, or nothing new."""
+    own = [verdict for verdict in image.standing if verdict.reviewer == before.reviewer]
+    seen = row["based_on"].split()
+    _check_shown(row, image, own, seen, space, before)
+    given = _given(row, image, space)
+    if given is None:
+        return None
+    given |= {"id": image.mined.id, "sha256": image.mined.sha256, "reviewer": before.reviewer, "based_on": tuple(seen)}
+    if _content(given) in before.contents:
+        return None
+    _check_seen(seen, image, own, before.known)
+    alone = own[0] if [one.key for one in own] == seen and len(own) == 1 else None
+    return None if alone and _content(vars(alone) | {"based_on": seen}) == _content(given) else given
+
+
+def _check_shown(
+    row: Row, image: HardImage, own: Sequence[Verdict], seen: Sequence[str], space: ClassSpace, before: _Said
+) -> None:
+    """DataError where the file is somebody else's, or something was written over what it shows."""
+    if row["exported_for"] not in ("", before.reviewer):
+        raise DataError(f"it was exported for {row['exported_for']!r}; export again, for {before.reviewer!r}")
     current = keys_shown(image.mined.labels, space)
     if not same(row["current_labels"], current):
         raise DataError(
             f"current_labels says {row['current_labels']!r}, the image has {current!r}; write other labels into the "
             "column labels, with the verdict relabel"
         )
-
-
-def _check_said_before(row: Row, own: Sequence[Verdict]) -> None:
-    """DataError where somebody wrote a verdict over the one that is shown."""
-    before = said_before(own)
-    changed = next((name for name in OWN if not same(row[name], before[name])), None)
-    if changed:
-        raise DataError(f"{changed} says {row[changed]!r}, but only shows what was said; write into {TO_FILL[0]}")
+    # Unless the reviewer said something since, the file shows what they said last.
+    own_seen = {key for key in seen if key in before.known and before.known[key].reviewer == before.reviewer}
+    if row["exported_for"] and own_seen == {verdict.key for verdict in own}:
+        shown = said_before(own)
+        changed = next((name for name in OWN if not same(row[name], shown[name])), None)
+        if changed:
+            raise DataError(f"{changed} says {row[changed]!r}, but only shows what was said; write into {TO_FILL[0]}")
 
 
 def _given(row: Row, image: HardImage, space: ClassSpace) -> dict[str, Any] | None:

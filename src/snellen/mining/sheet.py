@@ -69,10 +69,11 @@ def said_before(own: Sequence[Verdict]) -> dict[str, str]:
 
 
 def in_words(verdict: Verdict) -> str:
-    """Who said what."""
+    """Who said what, on one line that does nothing to a terminal."""
     labels = f" {BETWEEN.join(verdict.labels)}" if verdict.labels else ""
-    reason = f" ({verdict.reason})" if verdict.reason else ""
-    return f"{verdict.reviewer}: {verdict.verdict}{labels}{reason}"
+    reason = f" ({' '.join(verdict.reason.split())})" if verdict.reason else ""
+    text = f"{verdict.reviewer}: {verdict.verdict}{labels}{reason}"
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
 def _known(image: HardImage, space: ClassSpace, evidence: Mapping[str, Any]) -> dict[str, str]:
@@ -102,16 +103,15 @@ def _evidence(folder: Path, hard_set: HardSet) -> dict[str, dict[str, Any]]:
     """For each image its row of suspects.parquet, and what to show of duplicates.parquet; empty where there is none."""
     duplicates = read_rows(folder, "duplicates") or []
     suspects = {row["id"]: row for row in read_rows(folder, "suspects") or []}
-    kept = {row["cluster"]: row["id"] for row in duplicates if row["kept"]}
+    kept = {row["cluster"]: row["image_id"] for row in duplicates if row["kept"]}
     found: dict[str, dict[str, Any]] = {
         image.mined.id: {"suspect": suspects.get(image.mined.id, {}), "duplicate": {}} for image in hard_set.images
     }
     for row in duplicates:
         if row["id"] in found:
-            of = hard_set.by_id.get(kept.get(row["cluster"], ""))
             found[row["id"]]["duplicate"] = {
                 "duplicate": "the one that is kept" if row["kept"] else str(row["kind"] or ""),
-                "duplicate_of": of.mined.image_id if of and not row["kept"] else "",
+                "duplicate_of": "" if row["kept"] else str(kept.get(row["cluster"], "")),
                 "duplicate_score": _number(row["score"]),
             }
     return found

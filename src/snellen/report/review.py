@@ -56,7 +56,7 @@ def print_review(hard_set: HardSet, console: Console) -> None:
         table = RichTable("id", "image", "conflict", "said")
         for conflict in hard_set.conflicts[:SHOWN]:
             said = "\n".join(in_words(verdict) for verdict in conflict.verdicts)
-            table.add_row(conflict.image.id, *map(escape, (conflict.image.image_id, conflict.why, said)))
+            table.add_row(conflict.image.id, *map(escape, (repr(conflict.image.image_id)[1:-1], conflict.why, said)))
         console.print(table)
         images = len({conflict.image.id for conflict in hard_set.conflicts})
         more = f"{len(hard_set.conflicts) - SHOWN} more; " if len(hard_set.conflicts) > SHOWN else ""

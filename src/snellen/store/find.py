@@ -34,7 +34,7 @@ def find_runs(path: str | Path, methods: bool = False) -> list[Run]:
     methods: those of `tta`, which hold answers of methods, in place of those that hold answers of views.
     """
     path = place(path)
-    with _reading(path):
+    with reading(path):
         if not is_folder(path):
             if exists(path):
                 raise UsageError(f"{str(path)!r} is a file; give the OUT of a study, or a run below it")
@@ -60,16 +60,15 @@ def _run_folders(path: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn what a store says when it cannot be read into what a user should read."""
+def reading(path: Path) -> Iterator[None]:
+    """Turn what a disk or a store says when it cannot be read into what a user should read."""
     try:
         yield
     except OSError as error:
-        if not is_remote(path):
-            raise
-        if error.errno in PASSING:
+        if is_remote(path) and error.errno in PASSING:
             raise Stopped(f"{str(path)!r} cannot be reached: {error.strerror}; run the same command again") from error
-        raise UsageError(f"{str(path)!r} cannot be read: {error.strerror}; check the URL and credentials") from error
+        check = "the URL and credentials" if is_remote(path) else "the path and its permissions"
+        raise UsageError(f"{str(path)!r} cannot be read: {error.strerror}; check {check}") from error
 
 
 def read_run_json(path: Path) -> dict[str, Any]:

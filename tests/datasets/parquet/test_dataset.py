@@ -20,8 +20,9 @@ from hard_rows import ORIGINS, SCHEMA, hard_rows, write_rows
 from snellen.datasets import open_dataset
 from snellen.datasets.parquet.columns import Columns
 from snellen.datasets.parquet.dataset import ParquetDataSet
-from snellen.datasets.parquet.files import DAMAGED, placed_files
+from snellen.datasets.parquet.files import placed_files
 from snellen.datasets.parquet.labels import in_file_order
+from snellen.datasets.parquet.rows import DAMAGED
 from snellen.engine.samples import OF_ONE_FILE, read_image, sample_row
 from snellen.errors import DataError, Stopped
 from snellen.labels import IMAGENET_1K, ClassSpace
@@ -489,7 +490,8 @@ def test_reading_in_any_order(large):
 PEAK = """
 import sys
 import pyarrow
-from snellen.datasets.parquet.files import RowStream, placed_files, read_footers
+from snellen.datasets.parquet.files import placed_files, read_footers
+from snellen.datasets.parquet.rows import RowStream
 from pathlib import Path
 
 files = placed_files(Path(sys.argv[1]))

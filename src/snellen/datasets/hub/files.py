@@ -133,9 +133,9 @@ class HubFile:
         """The file on the Hub, open for reading ranges; DataError where it cannot be had."""
         from huggingface_hub import HfFileSystem
 
-        with damage(f"{self.repo}/{self.name}"), reaching(self.repo):
-            with HfFileSystem().open(self._url, "rb", cache_type="readahead", block_size=READ_AHEAD_BYTES) as file:
-                yield file
+        opened = {"cache_type": "readahead", "block_size": READ_AHEAD_BYTES}
+        with damage(f"{self.repo}/{self.name}"), reaching(self.repo), HfFileSystem().open(self._url, **opened) as file:
+            yield file
 
 
 def fetch_file(repo: str, commit: str, name: str) -> Path:

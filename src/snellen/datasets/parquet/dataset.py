@@ -15,7 +15,6 @@ from snellen.datasets.parquet.columns import Columns, choose, class_names, value
 from snellen.datasets.parquet.files import (
     ParquetSource,
     PlacedFile,
-    RowStream,
     damage,
     is_hidden,
     placed_file,
@@ -24,6 +23,7 @@ from snellen.datasets.parquet.files import (
     read_footers,
 )
 from snellen.datasets.parquet.labels import Word, label_set, meaning_of, words
+from snellen.datasets.parquet.rows import RowStream
 from snellen.datasets.spec import DataSpec, lasting
 from snellen.errors import DataError
 from snellen.files import files_like
