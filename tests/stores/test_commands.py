@@ -168,11 +168,13 @@ def test_eval_keeps_its_results_there(pictures, tiny, s3, tmp_path):
     assert not [name for name in there if "lock" in name]
 
 
-def test_merging_a_study_there(study_there, tmp_path):
-    done = snellen_command(
-        "tta", study_there, "--method", "1crop", "--method", "mean:paper:all", "-o", tmp_path / "x", "-q"
-    )
-    assert done.returncode == 0, done.stderr
+def test_merging_a_study_there(study_there, local_out, tmp_path):
+    methods = ("--method", "1crop", "--method", "mean:paper:all", "-o", tmp_path, "-q", "--json")
+    answers = [snellen_command("tta", snellen.load_run(out).path, *methods) for out in (study_there, local_out)]
+    assert [done.returncode for done in answers] == [0, 0], answers
+    there, here = (json.loads(done.stdout)[0] for done in answers)
+    assert there["run"].startswith(OUT)
+    assert there["methods"] == here["methods"]
 
 
 @pytest.mark.parametrize(
