@@ -50,7 +50,7 @@ def measure(options, cache: Path) -> float:
             ]
             for row in found.rows
         ]
-        header = ("precision", "backend", *batches, "times eager", "largest difference", "same answer", "")
+        header = ("precision", "backend", *map(str, batches), "times eager", "largest difference", "same answer", "")
         common.show(f"{name}, views/s of {found.workers} processes, medians of {options.rounds}", header, rows)
         for backend, precision, why in found.left_out:
             print(f"\nleft out: {backend} {precision}: {why}")

@@ -10,6 +10,7 @@ be looked at. With `--all-pairs` every two photographs are compared, not only th
 import io
 import itertools
 import random
+import resource
 import tempfile
 import time
 from collections import defaultdict
@@ -22,8 +23,9 @@ import common
 from snellen.classifiers import prepare
 from snellen.datasets import open_dataset
 from snellen.mining import duplicates_check
-from snellen.mining.duplicates import BITS, NEIGHBOURS, Source, find_duplicates
+from snellen.mining.duplicates import Source, find_duplicates
 from snellen.mining.duplicates_hash import ORIENTATIONS, turned
+from snellen.mining.duplicates_near import BITS, NEIGHBOURS, Candidates, Looks
 from snellen.mining.duplicates_points import find_frame, find_points, grey
 
 EMBEDDED = "embedded/efficientnet_lite0"
@@ -111,13 +113,45 @@ def nearest_of_all(data, count=5):
     return matched, sorted(found, reverse=True)[:count]
 
 
+def scale(images, width=1280, views=6):
+    """Seconds and the process's peak memory for the candidates of so many images of random hashes and embeddings."""
+    rng = np.random.default_rng(0)
+    hashes = rng.integers(0, 2**63, (images, 8), np.uint64)
+    embedded = np.empty((images, views, width), np.float16)
+    for row in embedded:
+        row[:] = rng.standard_normal((views, width), np.float32) / width**0.5
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    started = time.perf_counter()
+    looks = Looks(np.arange(images), hashes, embedded)
+    candidates = Candidates(looks)
+    candidates.add(looks, same=True)
+    found = len(candidates.pairs())
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    row = (
+        f"{images:,}",
+        f"{embedded.nbytes / 2**20:.0f}",
+        f"{held:.0f}",
+        f"{peak:.0f}",
+        f"{seconds:.0f}",
+        f"{found:,}",
+    )
+    common.show("candidates", ("images", "embeddings MB", "MB before", "peak MB", "seconds", "pairs"), [row])
+
+
 def main():
     parser = common.arguments(__doc__.splitlines()[0])
     parser.add_argument("--limit", type=int, default=300, help="photographs, spread evenly over DATA")
     parser.add_argument("--kinds", nargs="*", default=list(KINDS), metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("--models", nargs="*", default=["none", "lite0", "mobilenet"], help="none, lite0, mobilenet")
     parser.add_argument("--all-pairs", action="store_true", help="compare every two photographs")
+    parser.add_argument(
+        "--scale", type=int, metavar="N", help="measure only the candidates of N images of random numbers"
+    )
     options = parser.parse_args()
+    if options.scale:
+        scale(options.scale)
+        return
     specs = {"none": None, "lite0": EMBEDDED, "mobilenet": common.mobilenet(options.checkpoint)}
     with tempfile.TemporaryDirectory(prefix="snellen-bench-") as made:
         folder = Path(made)

@@ -25,6 +25,7 @@ from snellen.classifiers import Prepared, prepare
 from snellen.datasets import open_dataset
 from snellen.engine.decoders import decode_image, plan_views
 from snellen.engine.gpu import load_gpu_worker
+from snellen.engine.samples import sample_row
 from snellen.engine.worker import Task
 from snellen.zoom import paper_grid
 from snellen.zoom.bands import TILE, Bands, bands_of
@@ -122,7 +123,7 @@ def decoding(data: dict, grid, options: argparse.Namespace) -> None:
 
 def decode_all(dataset, images: int, rules, plan) -> None:
     for image in range(images):
-        decode_image(dataset, image, rules, plan)
+        decode_image(dataset, sample_row(dataset, image), None, rules, plan)
 
 
 def work_of(bands: Bands) -> tuple[float, float]:

@@ -151,7 +151,7 @@ class OnAClock(Immortal):
         self.idle += self.clock - self._said[worker]
         took = (task.stop - task.start) * self._image * self._rng.uniform(0.9, 1.1)
         for k in range(1, int(took / self._ask) + 1):
-            self._say(self.clock + k * self._ask, worker, {"event": "image", "views": 1})
+            self._say(self.clock + k * self._ask, worker, {"event": "views", "views": 1})
         self._say(self.clock + took, worker, {"event": "done"})
         self._entered = time.process_time()
 

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import psutil
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -13,6 +14,7 @@ from PIL import Image
 from snellen.classifiers.backend_torch import TorchClassifier
 from snellen.classifiers.base import ModelCard, OwnTransform
 from snellen.datasets import open_dataset
+from snellen.engine import gpu, local
 from snellen.engine.gpu import GpuWorker, load_gpu_worker
 from snellen.engine.schedule import KILLER
 from snellen.engine.worker import NOT_NUMBERS, Task, Worker, load_worker
@@ -219,6 +221,59 @@ def test_a_job_on_a_gpu_gets_this_worker(folder, tmp_path):
     assert isinstance(worker, GpuWorker)
     assert (worker.device, worker.run_path, worker.keep_probs, worker.batch_size) == ("cuda:1", tmp_path, True, 324)
     assert worker.decoders >= 1
+
+
+@pytest.mark.parametrize(("device", "workers"), [("cuda:1", 1), ("cuda", 3)])
+def test_a_worker_has_the_cores_of_as_many_as_there_are(folder, tmp_path, monkeypatch, device, workers):
+    """On three GPUs: all cores for the worker of one that was named, a third for each of three."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
+    monkeypatch.setattr(local, "cores", lambda: list(range(12)))
+    monkeypatch.setattr(gpu, "cores", lambda: list(range(12)))
+    script = "import sys; print(sys.stdin.readline(), end='')"
+    monkeypatch.setattr(local, "child_command", lambda _: [sys.executable, "-c", script])
+
+    class Ready:
+        batch_size = 9
+
+        def __init__(self, device):
+            self.device = device
+
+        def to_json(self):
+            return {"device": self.device}
+
+        def classifier(self):
+            return classifier_on("cpu")
+
+    crew = local.LocalCrew({"run": str(tmp_path), "keep_probs": False}, Ready(device))
+    crew.start()
+    _, job = crew.next_event()
+    crew.end()
+    worker = load_gpu_worker(job, Ready(job["model"]["device"]), open_dataset(folder), GRID, None)
+    assert worker.decoders == 12 // workers
+
+
+@pytest.mark.parametrize("kind", ["bytes", "paths"])
+def test_rows_of_parquet_files_are_read_once_and_in_order(folder, kind, tmp_path, monkeypatch):
+    """By this process where the rows hold the images; and the rows committed are the plain worker's."""
+    names = sorted(path.name for path in (folder / "n01440764").iterdir())
+    data = [(folder / "n01440764" / name).read_bytes() for name in names]
+    if kind == "paths":
+        for name, image in zip(names, data, strict=True):
+            (tmp_path / name).write_bytes(image)
+    cells = [image if kind == "bytes" else name for name, image in zip(names, data, strict=True)]
+    cells[4] = None  # a row without an image
+    pq.write_table(pa.table({"image": cells, "label": [0] * 7}), tmp_path / "a.parquet", row_group_size=4)
+    dataset, read = open_dataset(f"parquet/{tmp_path}/a.parquet"), []
+    assert dataset.in_order == (kind == "bytes")
+    classifier = classifier_on("cpu")
+    made = [Worker(tmp_path, open_dataset(f"parquet/{tmp_path}/a.parquet"), classifier, GRID, 50)]
+    made.append(GpuWorker(tmp_path, dataset, classifier, GRID, 50, device="cpu", decoders=3))
+    right = dataset.read
+    monkeypatch.setattr(dataset, "read", lambda k: read.append(k) or right(k))
+    rows = both(made, tmp_path, Task(0, 0, 7))
+    assert read == (list(range(7)) if kind == "bytes" else [])
+    assert [error is None for error in rows["samples"]["error"].to_pylist()] == [k not in (3, 4) for k in range(7)]
+    made[1]._pool.close()
 
 
 def test_decode_processes_are_told_to_read_by_ranges_where_the_job_says_so(folder, tmp_path):

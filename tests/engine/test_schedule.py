@@ -74,7 +74,7 @@ class Simulated:
         if self.kills(left[0], done):
             return self._die(worker)
         done.append(left[0])
-        return worker, {"event": "image", "views": 1}
+        return worker, {"event": "views", "views": 1}
 
     def _die(self, worker):
         self.deaths += 1
@@ -195,6 +195,15 @@ def test_the_first_word_of_an_error_ends_all_workers():
     assert not crew.tasks
 
 
+def test_what_workers_note_as_they_get_ready_is_told_once():
+    class Slow(Simulated):
+        def next_event(self):
+            worker, event = super().next_event()
+            return worker, event | {"note": "the slow way"} if event and event["event"] == "ready" else event
+
+    assert simulate([4] * 8, 4, Slow(random.Random(0), lambda image, _: image == 9))[1] == ["the slow way"]
+
+
 def test_words_of_a_worker_that_was_replaced_are_ignored():
     class Chatty(Simulated):
         echoes = 0
@@ -202,7 +211,7 @@ def test_words_of_a_worker_that_was_replaced_are_ignored():
         def next_event(self):
             if self.deaths and self.echoes < 5:
                 self.echoes += 1
-                return next(iter(self.dead)), [None, {"event": "image", "views": 1}][self.echoes % 2]
+                return next(iter(self.dead)), [None, {"event": "views", "views": 1}][self.echoes % 2]
             return super().next_event()
 
     crew = Chatty(random.Random(1), lambda image, _: image == 4)

@@ -1,13 +1,16 @@
 """Fixed-point weights against Pillow's own resizes along one axis, and the order of its passes."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from snellen.zoom.render import FILTERS
-from snellen.zoom.weights import KERNELS, resample_weights, vertical_first
+import snellen.zoom.weights
+from snellen.zoom.render import FILTERS, MAX_SHRINK
+from snellen.zoom.weights import AT_ONCE, KERNELS, resample_weights, vertical_first
 
 sides = st.integers(1, 300) | st.integers(1, 3000)
 kernels = st.sampled_from(list(KERNELS))
@@ -24,6 +27,28 @@ def summed(row, first, weights):
     sums = sum(row[first + k] * weights[:, k] for k in range(weights.shape[1])) + 2**21
     assert np.abs(sums).max() < 2**31
     return np.clip(sums >> 22, 0, 255)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize(("in_size", "out_size"), [(500, 37), (37, 500), (9000, 7)])
+def test_weights_made_in_parts_are_those_made_at_once(kernel, in_size, out_size, monkeypatch):
+    first, weights = resample_weights(in_size, out_size, kernel, 0, out_size)
+    for at_once in (1, 200):
+        monkeypatch.setattr(snellen.zoom.weights, "AT_ONCE", at_once)
+        parts = resample_weights(in_size, out_size, kernel, 0, out_size)
+        assert np.array_equal(parts[0], first)
+        assert np.array_equal(parts[1], weights)
+
+
+def test_the_weights_of_a_strong_reduction_take_little_more_than_themselves():
+    """As far as an image is made smaller, by the longest filter: three million weights, in parts."""
+    tracemalloc.start()
+    try:
+        _, weights = resample_weights(32 * MAX_SHRINK, 32, "lanczos", 0, 32)
+        assert tracemalloc.get_traced_memory()[1] < weights.nbytes + 12 * 8 * AT_ONCE
+    finally:
+        tracemalloc.stop()
+    assert weights.shape[1] > 4 * MAX_SHRINK
 
 
 @given(sides, sides, kernels)

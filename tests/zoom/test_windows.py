@@ -5,7 +5,9 @@ import resource
 import subprocess
 import sys
 import textwrap
+import weakref
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import snellen.zoom.windows
+from snellen.engine.worker import ready_event
+from snellen.errors import Stopped
 from snellen.zoom import PAPER_GRID, ViewRule, paper_grid
 from snellen.zoom.render import UnreadableImage, checked_resample, decode, render, render_plain
 from snellen.zoom.resample import compile_resample
@@ -152,19 +156,66 @@ def test_a_pillow_that_resizes_otherwise_gets_whole_resizes(wrong, monkeypatch):
         right = snellen.zoom.windows.weights_of
         monkeypatch.setattr(snellen.zoom.windows, "weights_of", lambda *a: (right(*a)[0], right(*a)[1] + 2**13))
     image = noise(20, 90)
-    with pytest.warns(RuntimeWarning, match="Pillow .* does not resize as expected: whole images are resized"):
+    with pytest.warns(RuntimeWarning, match="whole images are resized, .*Pillow .* does not resize as expected"):
         views = render(image, RULES)
     assert np.array_equal(views, render_plain(image, RULES))
     assert np.array_equal(render(image, RULES), views)  # and says so once
-    with pytest.raises(UnreadableImage, match="512 MB"):
+    with pytest.raises(Stopped, match=r"512 MB, and .* Pillow"):
         render(Image.new("RGB", (20_000, 10)), PAPER_GRID.rules)
 
 
+ERRORS = [
+    OSError("could not load libllvmlite.so"),
+    SystemError("initialization of _internal failed"),
+    numba.errors.TypingError("in no\npython mode"),
+]
+
+
 @pytest.mark.usefixtures("afresh")
-def test_a_numba_that_cannot_be_imported(monkeypatch):
-    monkeypatch.setitem(sys.modules, "numba", None)
-    with pytest.warns(RuntimeWarning, match="whole images are resized, which is slower: .*numba"):
+@pytest.mark.parametrize("error", [None, *ERRORS])
+def test_a_numba_that_does_not_work(error, monkeypatch):
+    """Views are as ever; an image that only numba can cut stops the run in one line, and others are told apart."""
+    if error:
+        monkeypatch.setattr(numba, "njit", lambda *_, **__: (_ for _ in ()).throw(error))
+    else:
+        monkeypatch.setitem(sys.modules, "numba", None)
+    with pytest.warns(RuntimeWarning, match="whole images are resized, which is slower, since numba does not work"):
         assert np.array_equal(render(noise(20, 90), RULES), render_plain(noise(20, 90), RULES))
+    panorama = Image.new("RGB", (20_000, 10))
+    with pytest.raises(Stopped, match=r"^20000 x 10 .* 512 MB, and .*numba.*; the same command resumes") as stopped:
+        render(panorama, PAPER_GRID.rules)
+    assert "\n" not in str(stopped.value)
+    with pytest.raises(UnreadableImage, match=r"512 MB$"):  # with numba too
+        render(panorama, [ViewRule(1024, 1, 1, filter="nearest")])
+
+
+@pytest.mark.usefixtures("afresh")
+def test_a_worker_that_cuts_the_slow_way_says_so(monkeypatch):
+    assert ready_event() == {"event": "ready"}
+    checked_resample.cache_clear()
+    monkeypatch.setitem(sys.modules, "numba", None)
+    with pytest.warns(RuntimeWarning, match="numba"):
+        event = ready_event()
+    assert event["event"] == "ready"
+    assert "which is slower, since numba does not work (ModuleNotFoundError" in event["note"]
+
+
+def test_an_image_is_laid_out_for_one_order_of_the_axes_at_a_time(monkeypatch):
+    """However the scales come, each order is laid out once, and the first is gone before the second is there."""
+    checked_resample()
+    made, alive = [], []
+    right = snellen.zoom.windows.pack
+
+    def noted(image, turned):
+        alive.append([one() is not None for one in made])
+        packed = right(image, turned)
+        made.append(weakref.ref(packed))
+        return packed
+
+    monkeypatch.setattr(snellen.zoom.windows, "pack", noted)
+    monkeypatch.setattr(snellen.zoom.windows, "vertical_first", lambda *shape: shape[2] % 2 == 0)
+    render(noise(90, 90), [ViewRule(resize, 1, 1, 32) for resize in (40, 41, 50, 51, 60)])
+    assert alive == [[], [False]]
 
 
 def test_the_check_is_quick():
@@ -190,7 +241,8 @@ IN_A_PROCESS = """
     plain = r.render_plain(image, rules)
     assert "numba" not in sys.modules
     assert np.array_equal(r.render(image, rules), plain)
-    assert r.checked_resample() is not None
+    resample, why = r.checked_resample()
+    assert resample is not None and why == ""
 """
 
 
@@ -215,6 +267,19 @@ def test_machine_code_is_kept_and_may_be_damaged(tmp_path):
     for path in files:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     run_with_cache(tmp_path)
+
+
+def test_each_kind_of_processor_has_machine_code_of_its_own(monkeypatch, tmp_path):
+    import numba.core.codegen
+
+    monkeypatch.setattr(numba.core.config, "CACHE_DIR", str(tmp_path))
+    works(compile_resample())
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*.nb?")}
+    features = numba.core.codegen.JITCPUCodegen.magic_tuple
+    monkeypatch.setattr(numba.core.codegen.JITCPUCodegen, "magic_tuple", lambda self: (*features(self), "another"))
+    works(compile_resample())
+    assert {path: path.read_bytes() for path in files} == files
+    assert len(list(tmp_path.rglob("*.nb?"))) == 2 * len(files) == 4
 
 
 def test_no_place_for_machine_code(monkeypatch):

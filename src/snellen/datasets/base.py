@@ -29,6 +29,7 @@ class DataSet(Protocol):
     label_sources: names that `label_sets` accepts; the first is what it is scored by unless told otherwise.
     border: pixels cut off each side of every image before anything else.
     breaks: images at which a shard must end, ascending (starts of row groups, say).
+    in_order: whether one process should read them, one after the other: a jump costs all that is between.
     official: how many images the released set has, whatever is here; 0 where that is not stated.
     """
 
@@ -40,6 +41,7 @@ class DataSet(Protocol):
     label_sources: tuple[str, ...]
     border: int
     breaks: Sequence[int]
+    in_order: bool
     official: int
 
     @property
@@ -76,6 +78,7 @@ class ListedDataSet:
     label_sources: tuple[str, ...] = (OWN_LABELS,)
     border = 0
     breaks: Sequence[int] = ()
+    in_order = False
     official = 0
 
     @cached_property

@@ -14,7 +14,7 @@ from typing import Any
 from snellen.classifiers import Prepared, prepare
 from snellen.classifiers.base import same_probe
 from snellen.engine.child import end_for_memory, error_event
-from snellen.engine.worker import ShardWorker, Task, load_worker
+from snellen.engine.worker import ShardWorker, Task, load_worker, ready_event
 from snellen.errors import ModelError, UsageError
 from snellen.files import read_bytes
 from snellen.places import cache_root, place
@@ -53,9 +53,9 @@ class Actor:
             self._run = place(job["run"])
             _check_same_place(self._run, job["token"])
             self._worker = load_worker(job, prepared_here(job["model"], job["own"]))
+            return json.dumps(ready_event())
         except Exception as error:
             return json.dumps(self._failure(error))
-        return json.dumps({"event": "ready"})
 
     def run(self, text: str) -> str:
         """Do a task; what a worker process says at its end, and the views of it."""

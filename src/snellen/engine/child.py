@@ -47,6 +47,17 @@ def end_for_memory(error: Exception) -> int:
         return NO_MEMORY
 
 
+def give_up(error: Exception, run: Path, say: Callable[..., None]) -> None:
+    """Say what ended the work; where memory was refused, end this process as if the system had killed it instead.
+
+    So its task is given to another worker, and split if that dies too.
+    """
+    code = end_for_memory(error)
+    if code:
+        os._exit(code)
+    say(**error_event(error, run))
+
+
 def error_event(error: Exception, run: Path) -> dict[str, Any]:
     """What a worker says of an error after which the work cannot go on: the message and the command's exit code."""
     if isinstance(error, OSError):

@@ -1,7 +1,8 @@
 """Decode processes: each reads, hashes and decodes one image at a time, for a worker whose device does the rest.
 
-As the engine's workers they are told and answer in lines of JSON: a number for each image, then its row of `samples`.
-Pixels go through memory that both processes hold. No torch is imported in them.
+As the engine's workers they are told and answer in lines of JSON: for each image its row of `samples`, then the same
+with what is learned of it. Pixels, and bytes that the worker has read itself, go through memory that both processes
+hold. No torch is imported in them.
 """
 
 import contextlib
@@ -23,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snellen.datasets import DataSet
-from snellen.engine.child import become_child, child_command, end_for_memory, error_event
+from snellen.engine.child import become_child, child_command, give_up
 from snellen.engine.drive import error_of
 from snellen.engine.memory import NO_MEMORY, KillCount
-from snellen.engine.samples import read_picture, sample_row
+from snellen.engine.samples import picture_of, read_image, read_picture
 from snellen.engine.schedule import DEATHS, KILLER
 from snellen.engine.worker import planned_dataset
 from snellen.zoom.bands import Bands, bands_of, can_be_banded
@@ -38,6 +39,10 @@ FEW = 16
 # Shapes whose plan a process keeps: it takes longer than decoding (benchmarks/gpu.py prints it) and some megabytes.
 # Photographs share few shapes.
 SHAPES = 8
+
+
+# The row of an image, and its bytes where this process has read them.
+Given = tuple[dict[str, Any], bytes | None]
 
 
 @dataclass(frozen=True)
@@ -58,9 +63,12 @@ class DecodePool:
     """Some decode processes, replaced when they die; fewer once memory was short.
 
     An image that ends two of them is reported as one that no worker survives.
+
+    reading: a data set that is read here, in order, since each process would have to read nearly all of it.
     """
 
-    def __init__(self, job: Mapping[str, Any], count: int) -> None:
+    def __init__(self, job: Mapping[str, Any], count: int, reading: DataSet | None = None) -> None:
+        self._reading, self._reader = reading, ThreadPoolExecutor(1, "read")
         self._idle: queue.SimpleQueue[_Child] = queue.SimpleQueue()
         self._children = [_Child(job) for _ in range(count)]
         for child in self._children:
@@ -68,28 +76,32 @@ class DecodePool:
         self._left, self._kills, self._lock = count, KillCount(), threading.Lock()
         self._threads = ThreadPoolExecutor(count, "decode")
 
-    def submit(self, image: int, row: dict[str, Any]) -> "Future[Decoded]":
-        """Decode an image; the future raises what ended the work as a worker would.
-
-        row: of `samples`, for an image that no process survives.
-        """
-        return self._threads.submit(self._decode, image, row)
+    def submit(self, row: dict[str, Any]) -> "Future[Decoded]":
+        """Decode the image of a row of `samples`; the future raises what ended the work as a worker would."""
+        given = self._reader.submit(_read_here, self._reading, row) if self._reading else None
+        return self._threads.submit(self._decode, row, given)
 
     def close(self) -> None:
         """End all processes; what is being decoded is dropped."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._reader, self._threads):
+            pool.shutdown(wait=False, cancel_futures=True)
         for child in self._children:
             child.end()
-        self._threads.shutdown()
+        for pool in (self._reader, self._threads):
+            pool.shutdown()
         while self._children:
             os.close(self._children.pop().memory)
 
-    def _decode(self, image: int, row: dict[str, Any]) -> Decoded:
+    def _decode(self, row: dict[str, Any], given: "Future[Given] | None") -> Decoded:
+        told, data = given.result() if given else (row, None)
+        if told["error"]:
+            return Decoded(told, None, [])
         child, deaths = self._idle.get(), 0
         try:
             while deaths < DEATHS:
                 try:
-                    return child.decode(image)  # after a death in a new process: it is not to blame for an old one's
+                    # After a death in a new process: it is not to blame for an old one's.
+                    return child.decode(told, data)
                 except _Death as death:
                     if self._one_fewer(death.code):
                         child = self._idle.get()
@@ -109,6 +121,11 @@ class DecodePool:
         return False
 
 
+def _read_here(dataset: DataSet, row: dict[str, Any]) -> Given:
+    row = dict(row)
+    return row, read_image(dataset, row["image"], row)
+
+
 class _Death(Exception):
     """A decode process ended, with this exit code."""
 
@@ -117,7 +134,7 @@ class _Death(Exception):
 
 
 class _Child:
-    """One decode process, started when it is needed. `memory`: a file without a name, for pixels."""
+    """One decode process, started when it is needed. `memory`: a file without a name, for bytes and pixels."""
 
     def __init__(self, job: Mapping[str, Any]) -> None:
         self.memory = os.memfd_create("snellen")
@@ -125,14 +142,16 @@ class _Child:
         self._process: subprocess.Popen[str] | None = None
         self._lock, self._ended = threading.Lock(), False
 
-    def decode(self, image: int) -> Decoded:
+    def decode(self, row: dict[str, Any], data: bytes | None) -> Decoded:
         """What the process makes of an image; _Death where it dies of it, and what it failed with otherwise."""
         process = self._ready()
         assert process.stdin is not None
         assert process.stdout is not None
         line = ""
+        if data is not None:
+            _write(self.memory, [np.frombuffer(data, np.uint8)])
         with contextlib.suppress(BrokenPipeError):  # it is dead, and says nothing
-            _tell(process.stdin, image)
+            _tell(process.stdin, [row, None if data is None else len(data)])
             line = process.stdout.readline()
         if not line.endswith("\n"):
             self._process = None
@@ -216,15 +235,14 @@ def serve() -> None:
         dataset, rules = planned_dataset(job), Grid.from_json(job["grid"]).rules
         plan = lru_cache(SHAPES)(partial(plan_views, rules=rules))
         for line in sys.stdin:
-            decoded = decode_image(dataset, int(line), rules, plan)
+            row, size = json.loads(line)
+            data = None if size is None else _read(job["memory"], [("u1", [size])])[0].tobytes()
+            decoded = decode_image(dataset, row, data, rules, plan)
             _write(job["memory"], decoded.arrays)
             kinds = [(array.dtype.str, array.shape) for array in decoded.arrays]
             say(event="done", row=decoded.row, bands=decoded.bands and asdict(decoded.bands), arrays=kinds)
     except Exception as error:
-        code = end_for_memory(error)
-        if code:
-            os._exit(code)
-        say(**error_event(error, Path()))
+        give_up(error, Path(), say)
 
 
 def plan_views(width: int, height: int, rules: Sequence[ViewRule]) -> tuple[Bands, NDArray[np.int32]] | None:
@@ -235,13 +253,16 @@ def plan_views(width: int, height: int, rules: Sequence[ViewRule]) -> tuple[Band
 
 def decode_image(
     dataset: DataSet,
-    image: int,
+    row: dict[str, Any],
+    data: bytes | None,
     rules: Sequence[ViewRule],
     plan: Callable[[int, int], tuple[Bands, NDArray[np.int32]] | None],
 ) -> Decoded:
-    """Read and decode an image, and plan how its views are cut; where `plan` has none they are cut at once."""
-    row = sample_row(dataset, image)
-    picture = read_picture(dataset, image, row)
+    """Read and decode the image of a row, and plan how its views are cut; where `plan` has none they are cut at once.
+
+    data: its bytes, where they are read already.
+    """
+    picture = read_picture(dataset, row["image"], row) if data is None else picture_of(dataset, data, row)
     if picture is None:
         return Decoded(row, None, [])
     planned = plan(*picture.size)

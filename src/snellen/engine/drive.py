@@ -94,6 +94,7 @@ def drive(schedule: Schedule, crew: Crew, most: int, progress: Progress, note: N
     """Keep up to `most` workers busy until every shard is committed; fewer once memory was short."""
     workers: dict[int, _Worker] = {}
     idle: list[int] = []
+    noted: set[str] = set()
     try:
         while schedule.left:
             while len(workers) < min(most, schedule.open):
@@ -115,7 +116,7 @@ def drive(schedule: Schedule, crew: Crew, most: int, progress: Progress, note: N
                     schedule.died(worker.task)
                 elif not worker.ready:
                     schedule.died_starting()
-            elif event["event"] == "image":
+            elif event["event"] == "views":
                 worker.views += event["views"]
                 progress(event["views"])
             elif event["event"] == "error":
@@ -126,6 +127,9 @@ def drive(schedule: Schedule, crew: Crew, most: int, progress: Progress, note: N
                 else:
                     worker.ready = True
                     schedule.started()
+                    if (said := event.get("note", "")) not in noted | {""}:
+                        noted.add(said)
+                        note(said)
                 idle.append(number)
             while idle and (task := schedule.next()):
                 workers[idle[-1]].task = task

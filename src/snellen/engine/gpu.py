@@ -21,7 +21,7 @@ from snellen.classifiers import Prepared
 from snellen.datasets import DataSet
 from snellen.engine.batches import full_batches
 from snellen.engine.decoders import Decoded, DecodePool
-from snellen.engine.local import cores, gpus
+from snellen.engine.local import cores
 from snellen.engine.samples import sample_row
 from snellen.engine.worker import Counted, Progress, Task, Worker
 from snellen.errors import EngineError
@@ -96,7 +96,7 @@ class GpuWorker(Worker):
         try:
             for image in range(task.start, task.stop):
                 row, why = sample_row(self.dataset, image), task.skip.get(image)
-                ahead.append(Decoded(row | {"error": why}, None, []) if why else self._pool.submit(image, row))
+                ahead.append(Decoded(row | {"error": why}, None, []) if why else self._pool.submit(row))
                 if len(ahead) > DECODED * self.decoders:
                     yield _settled(ahead.popleft())
             while ahead:
@@ -110,7 +110,7 @@ class GpuWorker(Worker):
     def _pool(self) -> DecodePool:
         images, grid = self.dataset.fingerprint, self.grid.to_json()
         job = {"data": self.dataset.spec, "images": images, "stream": self.stream, "grid": grid}
-        pool = DecodePool(job, self.decoders)
+        pool = DecodePool(job, self.decoders, self.dataset if self.dataset.in_order else None)
         weakref.finalize(self, pool.close)
         return pool
 
@@ -166,7 +166,10 @@ def _arrived(image: int, home: torch.Tensor, event: "torch.cuda.Event | None") -
 def load_gpu_worker(
     job: Mapping[str, Any], prepared: Prepared, dataset: DataSet, grid: Grid, classes: ClassMap | None
 ) -> GpuWorker:
-    """The worker of a job on a GPU, with its share of this machine's cores as decode processes."""
+    """The worker of a job on a GPU, with its share of the cores that it may use as decode processes.
+
+    `sharing` of the job: how many workers these cores are for, 1 where it does not say.
+    """
     return GpuWorker(
         place(job["run"]),
         dataset,
@@ -176,6 +179,6 @@ def load_gpu_worker(
         job["keep_probs"],
         classes,
         device=prepared.device,
-        decoders=max(1, min(DECODERS, len(cores()) // gpus())),
+        decoders=max(1, min(DECODERS, len(cores()) // job.get("sharing", 1))),
         stream=job.get("stream", False),
     )

@@ -62,13 +62,14 @@ class LocalCrew:
                 env=os.environ | threads,
             )
         self._processes[number] = _Process(slot, handle)
-        threading.Thread(target=self._listen, args=(number, handle), daemon=True).start()
-        self._say(number, {**self._job, "core": core, "model": self._prepared.to_json() | {"device": device}})
+        model = self._prepared.to_json() | {"device": device}
+        job = {**self._job, "core": core, "sharing": capacity(self._prepared.device), "model": model}
+        threading.Thread(target=self._listen, args=(number, handle, job), daemon=True).start()
         return number
 
     def give(self, worker: int, task: Task) -> None:
         """Write the task to a worker's input."""
-        self._say(worker, asdict(task))
+        _say(self._processes[worker].handle, asdict(task))
 
     def next_event(self) -> tuple[int, dict[str, Any] | None]:
         """The next line of any worker, or the end of its output."""
@@ -101,20 +102,18 @@ class LocalCrew:
             if not self._log.stat().st_size:
                 self._log.unlink()
 
-    def _listen(self, number: int, handle: "subprocess.Popen[str]") -> None:
+    def _listen(self, number: int, handle: "subprocess.Popen[str]", job: Mapping[str, Any]) -> None:
+        """Tell a worker its job, then pass on what it says.
+
+        A job may be longer than a pipe holds, and is read only when the worker has imported what it needs.
+        """
+        _say(handle, job)
         assert handle.stdout is not None
         with handle.stdout as lines:
             for line in lines:
                 with contextlib.suppress(ValueError):  # the last line of a process that died while writing it
                     self._events.put((number, json.loads(line)))
         self._events.put((number, None))
-
-    def _say(self, worker: int, message: Mapping[str, Any]) -> None:
-        stdin = self._processes[worker].handle.stdin
-        assert stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it is dead; the end of its output says so next
-            stdin.write(json.dumps(message) + "\n")
-            stdin.flush()
 
 
 def capacity(device: str) -> int:
@@ -135,6 +134,14 @@ def gpus() -> int:
     if visible is not None:
         return max(1, len([name for name in visible.split(",") if name.strip()]))
     return max(1, len(list(Path("/dev").glob("nvidia[0-9]*"))))
+
+
+def _say(handle: "subprocess.Popen[str]", message: Mapping[str, Any]) -> None:
+    assert handle.stdin is not None
+    # It is dead, or even reaped (ValueError: its input is closed); the end of its output says so next.
+    with contextlib.suppress(BrokenPipeError, ValueError):
+        handle.stdin.write(json.dumps(message) + "\n")
+        handle.stdin.flush()
 
 
 def _reap(handle: "subprocess.Popen[str]") -> int:

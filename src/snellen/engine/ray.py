@@ -172,7 +172,7 @@ class RayCrew:
     def _shown(self, worker: int, views: int) -> None:
         actor = self._actors[worker]
         if views > actor.told:
-            self._events.append((worker, {"event": "image", "views": views - actor.told}))
+            self._events.append((worker, {"event": "views", "views": views - actor.told}))
             actor.told = views
 
     def _load(self, worker: int, node: str, host: str, its_version: str) -> None:

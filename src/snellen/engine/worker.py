@@ -23,7 +23,7 @@ from snellen.classifiers import Classifier, Prepared
 from snellen.datasets import DataSet, open_dataset
 from snellen.engine.answers import masked, merged_table, prediction_table, probs_table, softmax
 from snellen.engine.batches import full_batches
-from snellen.engine.child import become_child, end_for_memory, error_event
+from snellen.engine.child import become_child, give_up
 from snellen.engine.samples import read_picture, sample_row
 from snellen.errors import SnellenError
 from snellen.labels import ClassMap
@@ -31,7 +31,7 @@ from snellen.places import place
 from snellen.store.schema import KINDS, SAMPLES, made_kinds
 from snellen.store.writer import commit
 from snellen.zoom.grid import Grid
-from snellen.zoom.render import UnreadableImage, render
+from snellen.zoom.render import UnreadableImage, checked_resample, render
 
 Progress = Callable[[int], None]
 
@@ -213,6 +213,12 @@ def load_worker(job: Mapping[str, Any], prepared: Prepared) -> ShardWorker:
     return Worker(place(job["run"]), dataset, classifier, grid, prepared.batch_size, job["keep_probs"], classes)
 
 
+def ready_event() -> dict[str, str]:
+    """What a loaded worker says: with a `note` for the user where it cuts views the slow way."""
+    _, why = checked_resample()
+    return {"event": "ready"} | ({"note": why} if why else {})
+
+
 def serve() -> None:
     """Work as a child process until standard input ends."""
     say = become_child()
@@ -223,13 +229,10 @@ def serve() -> None:
         if job["core"] is not None:
             os.sched_setaffinity(0, {job["core"]})
         worker = load_worker(job, Prepared.from_json(job["model"]))
-        say(event="ready")
+        say(**ready_event())
         for line in sys.stdin:
             task = Task.from_json(json.loads(line))
-            committed = worker.run(task, lambda views: say(event="image", views=views))
+            committed = worker.run(task, lambda views: say(event="views", views=views))
             say(event="done", committed=committed)
     except Exception as error:
-        code = end_for_memory(error)
-        if code:  # as if the system had killed it: the task is given to another worker, then split
-            os._exit(code)
-        say(**error_event(error, run))
+        give_up(error, run, say)

@@ -8,7 +8,7 @@ neither a hash nor a classifier can call two pictures one.
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,15 +26,12 @@ from snellen.engine.progress import Reporter, silent
 from snellen.engine.samples import read_picture, sample_row
 from snellen.mining.duplicates_check import compare
 from snellen.mining.duplicates_clusters import Pair, clusters, keep, links
-from snellen.mining.duplicates_describe import Described, Picture, describe, joined, view_rules
-from snellen.mining.duplicates_hash import UPRIGHT, distances, near_orientations
-from snellen.mining.duplicates_near import Nearest, add_all, view_similarity
+from snellen.mining.duplicates_describe import Picture, describe, view_rules
+from snellen.mining.duplicates_hash import near_orientations
+from snellen.mining.duplicates_near import BITS, Candidates, Looks, joined
 from snellen.mining.duplicates_points import Points, find_points, grey
 from snellen.mining.mined import image_key
 
-# Hashes of copies differ in at most so many of 63 bits, and a copy is among so many nearest of an image, by its hash or
-# by its embeddings. benchmarks/duplicates.py prints how many of the planted copies that finds.
-BITS, NEIGHBOURS = 8, 8
 # Points of so many images are kept at hand, 25 kB each; candidates are gone through in squares of half as many images.
 AT_HAND = 16384
 
@@ -94,13 +91,8 @@ def find_duplicates(
         return DUPLICATES.empty_table()
     pictures += [picture for source in reference for picture in source.pictures]
     rows, hashes, near = _candidates(pictures, first, model, report)
-    equal = _equal(rows)
-    same = np.arange(len(rows))
-    same[[pair.other for pair in equal]] = [pair.one for pair in equal]
-    near = np.sort(same[near], axis=1)
-    near = np.unique(near[near[:, 0] != near[:, 1]], axis=0)
     report.status(f"comparing {len(near):,} pairs of images that may be one picture")
-    return _table(rows, [*equal, *_confirmed(pictures, hashes, near)], first)
+    return _table(rows, [*_equal(rows), *_confirmed(pictures, hashes, near)], first)
 
 
 def _candidates(
@@ -108,48 +100,33 @@ def _candidates(
 ) -> tuple[list[dict[str, Any]], NDArray[np.uint64], NDArray[np.int64]]:
     """The row of each image, its hashes `[images, 8]`, and the pairs that may be one picture, `[pairs, 2]`.
 
-    Of the reference no embeddings are held.
+    Of images with the same pixels only the first is in pairs. Of the reference no embeddings are held.
     """
+    rows: list[dict[str, Any]] = []
+    hashes: list[NDArray[np.uint64]] = []
+    seen: set[str | None] = {None}
+
+    def unseen(some: Sequence[Picture]) -> Iterator[Looks]:
+        for block in describe(some, model, progress):
+            numbers = []
+            for number, row in enumerate(block.rows, len(rows)):
+                if row["pixels"] not in seen:
+                    seen.add(row["pixels"])
+                    numbers.append(number)
+            places = np.array(numbers, np.int64) - len(rows)
+            yield Looks(places + len(rows), block.hashes[places], block.views[places])
+            rows.extend(block.rows)
+            hashes.append(block.hashes)
+
     report.status(f"looking at {len(pictures):,} images for duplicates")
     with report.bar(len(pictures), len(view_rules(1)) if model else 1, len(pictures)) as progress:
-        own = joined(list(describe(pictures[:first], model, progress)))
-        rows, hashes = list(own.rows), [own.hashes]
-        within, across = _Neighbours(own), _Neighbours(own)
-        within.add(own, 0, same=True)
-        for block in describe(pictures[first:], model, progress):
-            across.add(block, len(rows))
-            rows += block.rows
-            hashes.append(block.hashes)
-    near = np.concatenate([within.pairs(), across.pairs()])
-    seen = np.array([row["pixels"] is not None for row in rows])
-    return rows, np.concatenate(hashes), near[seen[near].all(axis=1)]
-
-
-class _Neighbours:
-    """The nearest of other images to some images, by hash and by embeddings, as they come in."""
-
-    def __init__(self, own: Described) -> None:
-        self._own = own
-        self._by_hash = Nearest(len(own.rows), NEIGHBOURS, -BITS)
-        self._by_views = Nearest(len(own.rows), NEIGHBOURS)
-
-    def add(self, others: Described, number: int, same: bool = False) -> None:
-        """Compare with images `number`, `number` + 1, …; `same`: these are the images themselves."""
-        own, shape = self._own, (len(self._own.rows), len(others.rows))
-        upright = own.hashes[:, UPRIGHT]
-        add_all(
-            self._by_hash,
-            lambda r, c: -distances(upright[r], others.hashes[c]).astype(np.float32),
-            *shape,
-            number,
-            same,
-        )
-        if own.views.size:
-            add_all(self._by_views, lambda r, c: view_similarity(own.views[r], others.views[c]), *shape, number, same)
-
-    def pairs(self) -> NDArray[np.int64]:
-        """Each image and those nearest to it."""
-        return np.concatenate([self._by_hash.pairs(), self._by_views.pairs()])
+        own = joined(list(unseen(pictures[:first])))
+        within, across = Candidates(own), Candidates(own)
+        within.add(own, same=True)
+        for looks in unseen(pictures[first:]):
+            across.add(looks)
+    near = np.sort(np.concatenate([within.pairs(), across.pairs()]), axis=1)
+    return rows, np.concatenate(hashes), np.unique(near, axis=0)
 
 
 def _equal(rows: Sequence[dict[str, Any]]) -> list[Pair]:

@@ -12,10 +12,10 @@ from snellen.mining.duplicates_hash import MIRRORED, ORIENTATIONS, UPRIGHT, turn
 from snellen.mining.duplicates_points import Frame, Points, find_frame
 
 # What both show is compared at this length of its longer side, in pixels …
-SIDE = 96
+SIDE = 128
 # … in its details between these widths of a Gaussian: compression changes finer ones, and coarser ones are alike in any
-# two skies.
-FINE, COARSE = 1.0, 8.0
+# two skies. Up to `EDGE` pixels from the edge a light that fades would leave some.
+FINE, COARSE, EDGE = 1.0, 6.0, 12
 # Details weaker than this are noise: their standard deviation, in levels of 255.
 FLAT = 1.0
 # Fewest points that agree, least share of the smaller image that both show, and least correlation of its details.
@@ -93,7 +93,9 @@ def agreement(one: NDArray[np.uint8], other: NDArray[np.uint8], frame: Frame) ->
         (left, top), (right, bottom) = np.asarray(corners).tolist()
         box = (left, top, right, bottom)
         levels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, box=box), np.float32)
-        details.append(ndimage.gaussian_filter(levels, FINE) - ndimage.gaussian_filter(levels, COARSE))
+        between = ndimage.gaussian_filter(levels, FINE) - ndimage.gaussian_filter(levels, COARSE)
+        rows, cols = (min(EDGE, length // 4) for length in between.shape)
+        details.append(between[rows : len(between) - rows, cols : between.shape[1] - cols])
         if details[-1].std() < FLAT:
             return 0.0, shares
     return float(np.corrcoef(details[0].ravel(), details[1].ravel())[0, 1]), shares

@@ -88,14 +88,10 @@ def describe(pictures: Sequence[Picture], model: Prepared | None, progress: Prog
             for one in pool.map(some, range(start, min(start + block, len(pictures)), at_once)):
                 done.append(one)
                 progress.advance(len(one.rows) * max(1, len(rules)))
-            yield joined(done)
-
-
-def joined(blocks: Sequence[Described]) -> Described:
-    """Blocks of images as one."""
-    rows = [row for block in blocks for row in block.rows]
-    hashes, views = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("hashes", "views"))
-    return Described(rows, hashes, views)
+            rows = [row for one in done for row in one.rows]
+            yield Described(
+                rows, *(np.concatenate([getattr(one, name) for one in done]) for name in ("hashes", "views"))
+            )
 
 
 def _look(

@@ -25,9 +25,7 @@ WHOLE_BYTES = 512 * 2**10
 RANGE_BYTES = 256 * 2**10
 
 
-def read_part(
-    path: Path, schema: pa.Schema, columns: Sequence[str] | None = None, size: int | None = None
-) -> pa.Table:
+def read_part(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None, size: int | None = None) -> pa.Table:
     """A file's rows, of some columns or all; of a large one in a store only these columns' bytes are fetched.
 
     schema: what the file holds, as in `store/schema.py`.

@@ -13,6 +13,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
+from snellen.errors import Stopped
 from snellen.zoom.grid import Filter, Fit, ViewRule
 from snellen.zoom.resample import Resample, compile_resample
 from snellen.zoom.weights import KERNELS
@@ -22,8 +23,9 @@ from snellen.zoom.windows import WindowCutter
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)
 # What a whole resized RGB image may take; it has 4 bytes a pixel inside Pillow.
 MAX_RESIZED_BYTES = 512 * 2**20
-# A window's weights grow with the image where it becomes smaller: at most a GB of them. An image of `MAX_PIXELS` whose
-# shorter side is resized never becomes so much smaller.
+# A window's weights grow with the image where it becomes smaller. At this limit, and with lanczos, two copies of them
+# take 6 x 2**14 x 2 x 4 bytes for each column that is shown: half a GB for three windows of 224. An image of
+# `MAX_PIXELS` whose shorter side is resized never becomes so much smaller.
 MAX_SHRINK = 2**14
 
 # What is decoded. Others stay out on purpose: Pillow hands PostScript to Ghostscript, for one.
@@ -87,11 +89,19 @@ def without_border(image: Image.Image, border: int) -> Image.Image:
 def render(image: Image.Image, rules: Sequence[ViewRule]) -> NDArray[np.uint8]:
     """Cut every view of an RGB image: uint8 `[len(rules), size, size, 3]`, with the pixels of `render_plain`.
 
-    Of each resized image only the columns and rows are computed that some view shows.
+    Of each resized image only the columns and rows are computed that some view shows; where `checked_resample` has no
+    passes for that, whole images are resized.
 
-    Raises UnreadableImage where an image would become more than `MAX_SHRINK` times smaller along an axis.
+    Raises UnreadableImage where an image would become more than `MAX_SHRINK` times smaller along an axis; Stopped where
+    it cannot be shown only because there are no passes, which says nothing against the image.
     """
-    return _render(image, rules, checked_resample())
+    resample, why = checked_resample()
+    try:
+        return _render(image, rules, resample)
+    except UnreadableImage as error:
+        if resample or not all(_fits(image.size, rule.resized(*image.size), rule.filter in KERNELS) for rule in rules):
+            raise
+        raise Stopped(f"{error}, and {why}; the same command resumes when that is mended") from error
 
 
 def render_plain(image: Image.Image, rules: Sequence[ViewRule]) -> NDArray[np.uint8]:
@@ -103,13 +113,27 @@ def render_plain(image: Image.Image, rules: Sequence[ViewRule]) -> NDArray[np.ui
 
 
 @cache
-def checked_resample() -> Resample | None:
-    """The passes of `render`, if they make of small images what the installed Pillow makes; warns if not."""
+def checked_resample() -> tuple[Resample | None, str]:
+    """The passes of `render`, if they make of small images what the installed Pillow makes; else None, and why.
+
+    Warns of the second, which takes more time and memory.
+    """
+    resample, why = _tried_resample()
+    if why:
+        warnings.warn(why, RuntimeWarning, stacklevel=2)
+    return resample, why
+
+
+def _tried_resample() -> tuple[Resample | None, str]:
     try:
         resample = compile_resample()
-    except ImportError as error:  # numba refuses a NumPy that is newer than it
-        warnings.warn(f"whole images are resized, which is slower: {error}", RuntimeWarning, stacklevel=2)
-        return None
+    except MemoryError:
+        raise  # the machine's fault, not numba's
+    # ImportError: numba refuses a NumPy that is newer than it. OSError, SystemError: its libraries cannot be loaded.
+    # Its own errors: it cannot compile.
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return None, f"whole images are resized, which is slower, since numba does not work ({reason})"
     rng = np.random.default_rng(0)
     fits: tuple[Fit, ...] = ("shorter", "squash")
     kinds = itertools.product((10, 30), FILTERS, fits)
@@ -118,10 +142,9 @@ def checked_resample() -> Resample | None:
     for width, height in ((37, 23), (20, 30), (20, 31), (21, 31), (2, 201)):
         image = Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8))
         if not np.array_equal(_render(image, rules, resample), render_plain(image, rules)):
-            message = f"Pillow {PIL.__version__} does not resize as expected: whole images are resized, which is slower"
-            warnings.warn(message, RuntimeWarning, stacklevel=2)
-            return None
-    return resample
+            why = f"Pillow {PIL.__version__} does not resize as expected"
+            return None, f"whole images are resized, which is slower, since {why}"
+    return resample, ""
 
 
 def _render(image: Image.Image, rules: Sequence[ViewRule], resample: Resample | None) -> NDArray[np.uint8]:
@@ -132,9 +155,12 @@ def _render(image: Image.Image, rules: Sequence[ViewRule], resample: Resample | 
     cutter = WindowCutter(image, resample) if resample else None
     for resized, kernel in scales:
         _check_size(image.size, resized, cutter is not None and kernel in KERNELS)
+    # By the order of the axes, since each is laid out anew.
+    in_order = sorted(scales, key=lambda scale: cutter.columns_first(scale[0])) if cutter else scales
     size = rules[0].size
     views = np.zeros((len(rules), size, size, 3), np.uint8)
-    for (resized, kernel), places in scales.items():
+    for resized, kernel in in_order:
+        places = scales[resized, kernel]
         corners = [rules[i].window(*resized) for i in places]
         if cutter and kernel in KERNELS:
             cutter.cut(resized, kernel, corners, places, views)
@@ -147,11 +173,17 @@ def _render(image: Image.Image, rules: Sequence[ViewRule], resample: Resample | 
 
 
 def _check_size(size: tuple[int, int], resized: tuple[int, int], windowed: bool) -> None:
-    what = f"{size[0]} x {size[1]} pixels would be resized to {resized[0]} x {resized[1]}"
-    if not windowed and resized[0] * resized[1] * 4 > MAX_RESIZED_BYTES:
-        raise UnreadableImage(f"{what}, more than the limit of {MAX_RESIZED_BYTES // 2**20} MB")
-    if windowed and (size[0] > MAX_SHRINK * resized[0] or size[1] > MAX_SHRINK * resized[1]):
-        raise UnreadableImage(f"{what}, more than the limit of {MAX_SHRINK:,} times smaller")
+    if not _fits(size, resized, windowed):
+        limit = f"{MAX_SHRINK:,} times smaller" if windowed else f"{MAX_RESIZED_BYTES // 2**20} MB"
+        what = f"{size[0]} x {size[1]} pixels would be resized to {resized[0]} x {resized[1]}"
+        raise UnreadableImage(f"{what}, more than the limit of {limit}")
+
+
+def _fits(size: tuple[int, int], resized: tuple[int, int], windowed: bool) -> bool:
+    """Whether an image can be resized so, windows of it or the whole."""
+    if windowed:
+        return size[0] <= MAX_SHRINK * resized[0] and size[1] <= MAX_SHRINK * resized[1]
+    return resized[0] * resized[1] * 4 <= MAX_RESIZED_BYTES
 
 
 def _cut_whole(

@@ -1,6 +1,8 @@
 """Both passes of a resize and the cut of its windows, compiled by numba at the first use."""
 
+import hashlib
 from collections.abc import Callable
+from types import FunctionType
 from typing import cast
 
 import numpy as np
@@ -89,8 +91,9 @@ def resample(
 def compile_resample() -> Resample:
     """`resample` as machine code; what numba compiles is kept for later processes where it can be.
 
-    Numba keeps it in `__pycache__` beside this file, else in the user's cache folder, or where NUMBA_CACHE_DIR says.
-    Raises ImportError where numba does not fit the other packages.
+    Numba keeps it in `__pycache__` beside this file, else in the user's cache folder, or where NUMBA_CACHE_DIR says; of
+    each kind of processor in files of its own, since machines of a cluster may share the folder.
+    Raises ImportError where numba does not fit the other packages, and whatever numba does where it cannot compile.
     """
     import numba
     from numba import types
@@ -103,7 +106,13 @@ def compile_resample() -> Resample:
         *(index, weights, types.int64[:, ::1], byte[:, :, ::1]),
     )
     try:
-        return cast(Resample, numba.njit(signature, nogil=True, cache=True)(resample))
+        from numba.core.registry import cpu_target
+
+        # Numba itself tells processors apart by this, but within one index, which two machines may write at a time.
+        processor = repr(cpu_target.target_context.codegen().magic_tuple())
+        named = FunctionType(resample.__code__, globals(), resample.__name__)
+        named.__qualname__ = f"{resample.__qualname__}_{hashlib.sha256(processor.encode()).hexdigest()[:8]}"
+        return cast(Resample, numba.njit(signature, nogil=True, cache=True)(named))
     # RuntimeError: no folder can be written. OSError: a full disk, for one. Whatever pickle raises: a damaged file.
     except Exception:
         return cast(Resample, numba.njit(signature, nogil=True)(resample))

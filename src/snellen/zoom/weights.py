@@ -7,6 +7,7 @@ is rounded to 8 bits before the second, and the order of the passes matters.
 Method: `src/libImaging/Resample.c` of Pillow, https://github.com/python-pillow/Pillow.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -19,6 +20,9 @@ PRECISION_BITS = 32 - 8 - 2
 
 # Which axis goes first is another in 12.2 and in 13.0.
 PILLOW = tuple(int(part) for part in PIL.__version__.split(".")[:2])
+
+# Weights that are made at a time: a strong reduction has tens of millions, and each is held as some float64 meanwhile.
+AT_ONCE = 2**20
 
 Floats = NDArray[np.float64]
 
@@ -54,13 +58,18 @@ def weights_of(
     count = np.minimum((centre + support + 0.5).astype(np.int64), in_size) - first
     # Taps go down the rows: a sum over them is then taken in Pillow's order, one tap after the other.
     tap = np.arange(count.max(initial=0))[:, None]
-    weights = curve((tap + first - centre + 0.5) * (1.0 / stretch))
-    weights[tap >= count] = 0
-    total = np.add.accumulate(weights)[-1:]
-    weights /= np.where(total == 0, 1, total)
-    weights *= 1 << PRECISION_BITS
-    weights += np.copysign(0.5, weights)
-    return first.astype(np.int32), weights.T.astype(np.int32, order="C")
+    made = np.zeros((len(places), len(tap)), np.int32)
+    step = max(1, AT_ONCE // max(1, len(tap)))
+    for at in range(0, len(places), step):
+        part = slice(at, at + step)
+        weights = curve((tap + first[part] - centre[part] + 0.5) * (1.0 / stretch))
+        weights[tap >= count[part]] = 0
+        total = np.add.accumulate(weights)[-1:]
+        weights /= np.where(total == 0, 1, total)
+        weights *= 1 << PRECISION_BITS
+        weights += np.copysign(0.5, weights)
+        made[part] = weights.T
+    return first.astype(np.int32), made
 
 
 def vertical_first(in_width: int, in_height: int, out_width: int, out_height: int) -> bool:
@@ -93,8 +102,9 @@ def _lanczos(x: Floats) -> Floats:
 
 def _sinc(x: Floats) -> Floats:
     x = x * math.pi
-    # The sine of the C library, as in Pillow; NumPy's own may differ in the last bit.
-    sine = np.fromiter(map(math.sin, x.ravel().tolist()), np.float64, x.size).reshape(x.shape)
+    # The sine of the C library, as in Pillow; NumPy's own may differ in the last bit. A list of one row at a time.
+    angles = itertools.chain.from_iterable(row.tolist() for row in x)
+    sine = np.fromiter(map(math.sin, angles), np.float64, x.size).reshape(x.shape)
     return np.divide(sine, x, out=np.ones_like(x), where=x != 0)
 
 

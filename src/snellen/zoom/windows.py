@@ -57,12 +57,21 @@ class Shown:
 
 
 class WindowCutter:
-    """Cuts windows of an image as it would be after `image.resize`; the image is laid out once for each axis."""
+    """Cuts windows of an image as it would be after `image.resize`.
+
+    It is laid out for one order of the axes at a time: of a large image two would take as much again. So resized images
+    of one order should follow each other.
+    """
 
     def __init__(self, image: Image.Image, resample: Resample) -> None:
         self._image = image
         self._resample = resample
-        self._packed: dict[bool, Packed] = {}
+        self._turned = False
+        self._packed: Packed | None = None
+
+    def columns_first(self, resized: tuple[int, int]) -> bool:
+        """Whether Pillow would resize the columns before the rows."""
+        return vertical_first(*self._image.size, *resized)
 
     def cut(
         self,
@@ -78,11 +87,11 @@ class WindowCutter:
         corners: left and top of each window.
         views: uint8 `[views, size, size, 3]`; the windows are written to `views[places]`, which are black before.
         """
-        turned = vertical_first(*self._image.size, *resized)
-        if turned not in self._packed:
-            image = self._image.transpose(Image.Transpose.TRANSPOSE) if turned else self._image
-            self._packed[turned] = pack(image)
-        packed = self._packed[turned]
+        turned = self.columns_first(resized)
+        if self._packed is None or turned != self._turned:
+            self._packed = None  # its memory is free for the next
+            self._turned, self._packed = turned, pack(self._image, turned)
+        packed = self._packed
         if not turned:
             _cut(self._resample, packed, resized, kernel, corners, places, views)
             return
@@ -125,16 +134,22 @@ def _cut(
     )
 
 
-def pack(image: Image.Image) -> Packed:
-    """Lay out an RGB image for the horizontal pass; takes 4 bytes a pixel, rounded up to whole blocks of rows."""
-    width, height = image.size
+def pack(image: Image.Image, turned: bool = False) -> Packed:
+    """Lay out an RGB image for the horizontal pass; takes 4 bytes a pixel, rounded up to whole blocks of rows.
+
+    turned: mirror it at its diagonal, so that its columns are the rows.
+    """
+    width, height = image.size[::-1] if turned else image.size
     rows = min(BLOCK_ROWS, 1 << (height - 1).bit_length())
     blocks = -(-height // rows)
     lines = np.zeros((blocks * width + TAPS, rows * 4), np.uint8)
     columns = lines[: blocks * width].view(np.uint32).reshape(blocks, width, rows)
     step = rows * max(1, STRIP_BYTES // (4 * width * rows))
     for top in range(0, height, step):
-        strip = image if step >= height else image.crop((0, top, width, min(top + step, height)))
+        bottom = min(top + step, height)
+        strip = image.crop((top, 0, bottom, width) if turned else (0, top, width, bottom)) if step < height else image
+        if turned:
+            strip = strip.transpose(Image.Transpose.TRANSPOSE)
         pixels = np.frombuffer(strip.tobytes("raw", "RGBX"), np.uint32).reshape(-1, width)
         whole = len(pixels) // rows
         block = top // rows

@@ -126,6 +126,7 @@ class ParquetDataSet(ListedDataSet):
             raise DataError(f"{spec!r}: column {self._columns.image!r} holds paths; give a local copy with --root")
         self._tables = read_columns(files, self._columns.small)
         self._stream = RowStream(files, self._footers, self._columns.image)
+        self.in_order = not self._columns.paths
         self.breaks = sorted(set(self._stream.starts) - {0, sum(self._rows)})
         self.items: Sequence[Item] = [Item(image_id, -1) for image_id in self._ids()]
         if not self.items:
