@@ -14,7 +14,7 @@ demo: $(VENV)/.installed ## Install, run the study on the shipped photographs, w
 	$(BIN)/snellen report snellen-out
 
 test: $(VENV)/.tested lint ## Install with the test extra, then lint, types and tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.tested ## Formatting, lint and types
 	$(BIN)/ruff format --check .

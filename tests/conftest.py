@@ -30,11 +30,17 @@ settings.load_profile("snellen")
 
 @pytest.fixture(scope="session", autouse=True)
 def snellen_cache(tmp_path_factory):
-    """$SNELLEN_CACHE for the whole session, also for child processes; one that is set already is kept."""
+    """$SNELLEN_CACHE for the whole session, also for child processes and for pytest-xdist's workers beside this one.
+
+    One that is set already is kept.
+    """
     if "SNELLEN_CACHE" in os.environ:
         yield Path(os.environ["SNELLEN_CACHE"])
         return
-    os.environ["SNELLEN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # a folder of this worker's own in that of the session
+        folder = folder.parent
+    os.environ["SNELLEN_CACHE"] = str(folder / "cache")
     yield Path(os.environ["SNELLEN_CACHE"])
     del os.environ["SNELLEN_CACHE"]
 

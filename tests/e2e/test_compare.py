@@ -14,16 +14,14 @@ from two_runs import runs_of
 import snellen
 from snellen.analysis.compare import mcnemar
 
-MODELS = ("embedded/efficientnet_lite0", "embedded/efficientnet_lite1")
-
 
 @pytest.fixture(scope="module")
-def benchmark(tmp_path_factory):
-    """Two of the shipped networks, each with its own transform, on the shipped photographs: their runs."""
+def benchmark(tiny, tmp_path_factory):
+    """A shipped network and a tiny one, each with its own transform, on the shipped photographs: their runs."""
     out = tmp_path_factory.mktemp("benchmark")
-    done = run_cli("eval", "examples", "-m", MODELS[0], "-m", MODELS[1], "-o", out, "-q")
+    done = run_cli("eval", "examples", "-m", "embedded/efficientnet_lite0", "-m", tiny, "-o", out, "-q")
     assert done.returncode == 0, done.stderr
-    return [next(out.glob(f"*/*{model.rpartition('/')[2]}/own-fp32")) for model in MODELS]
+    return [next(out.glob(f"*/*{model}*/own-fp32")) for model in ("efficientnet_lite0", "lcnet_035")]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +44,7 @@ def test_benchmark_runs(benchmark):
     assert [row[side]["hits"] for side in "ab"] == [int(one.sum()) for one in right]
     assert row["difference"] == pytest.approx(right[0].mean() - right[1].mean())
     assert row["p_holm"] == row["mcnemar"]["p"] == mcnemar(*right).p
-    assert (found["a"], found["b"], found["images"]) == ("efficientnet_lite0", "efficientnet_lite1", len(right[0]))
+    assert (found["a"], found["b"], found["images"]) == ("efficientnet_lite0", "lcnet_035", len(right[0]))
     assert (found["resamples"], found["seed"], found["hard"]) == (100, 3, None)
     assert [run["run"] for run in found["runs"]] == [str(run) for run in benchmark]
     assert [tree(run) for run in benchmark] == before

@@ -4,10 +4,11 @@ import csv
 import json
 import os
 import pickle
+import re
+import resource
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -48,21 +49,27 @@ def plain_answers(module, files, mean, std):
     return best, p
 
 
-@pytest.mark.parametrize("backend", ["openvino", "torch"])
-def test_embedded_model_answers_as_the_plain_recipe(backend, tmp_path):
-    """Real photographs, the real model: every top-1, save where the two best are within 1e-4 of each other."""
+@pytest.fixture(scope="module")
+def plainly(examples_dir):
+    """What the recipe answers with the shipped network on the first shipped photograph: classes, probabilities."""
     from snellen.classifiers.sources import load
     from snellen.classifiers.spec import parse_spec
 
-    images = 2 if backend == "openvino" else 1  # eager takes as long as the recipe
-    run = snellen.study("embedded/efficientnet_lite0", "examples", out=tmp_path, limit=images, backend=backend)
-    folder = Path(snellen.__file__).parent / "datasets" / "examples"
+    first = min(path for path in examples_dir.iterdir() if path.suffix in (".jpg", ".jpeg", ".png"))
     module = load(parse_spec("embedded/efficientnet_lite0")).module
-    best, p = plain_answers(module, [folder / name for name in run.image_ids], [0.5] * 3, [0.5] * 3)
+    return first.name, *plain_answers(module, [first], [0.5] * 3, [0.5] * 3)
+
+
+@pytest.mark.parametrize("backend", ["openvino", "torch"])
+def test_embedded_model_answers_as_the_plain_recipe(backend, plainly, tmp_path):
+    """A real photograph, the real model: every top-1, save where the two best are within 1e-4 of each other."""
+    name, best, p = plainly
+    run = snellen.study("embedded/efficientnet_lite0", "examples", out=tmp_path, limit=1, backend=backend)
+    assert run.image_ids == [name]
     assert np.abs(run.answers("p0") - p).max() < 1e-4
     differs = run.answers() != best
     assert (run.answers("p0") - run.answers("p1"))[differs].max(initial=0) < 1e-4
-    assert differs.mean() <= 0.0005
+    assert differs.sum() <= 1
 
 
 @pytest.fixture(scope="module")
@@ -103,24 +110,33 @@ def test_summary_counts_what_the_rows_say(real):
     assert summary["random_baseline"] == {"top_36": 0.036, "upper_bound": 0.324}
 
 
+def time_of_children():
+    """Seconds of processor time of all commands so far: a busy machine does not add to it."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_same_command_again_recomputes_nothing_and_is_quick(pictures, tiny, tmp_path):
-    first = run_cli("study", pictures, "-m", tiny, "-o", tmp_path, "-q")
+    first = run_cli("study", pictures, "-m", tiny, "-o", tmp_path, "--limit", 6, "-q")
     before = tree(tmp_path)
-    start = time.perf_counter()
-    again = run_cli("study", pictures, "-m", tiny, "-o", tmp_path, "-q")
-    assert time.perf_counter() - start < 3
+    start = time_of_children()
+    again = run_cli("study", pictures, "-m", tiny, "-o", tmp_path, "--limit", 6, "-q")
+    assert time_of_children() - start < 2
     assert again.stdout == first.stdout
     assert tree(tmp_path) == before
 
 
 def test_larger_limit_extends_to_the_same_rows(pictures, tiny, tmp_path):
-    run_cli("study", pictures, "-m", tiny, "-o", tmp_path / "whole", "-q")
-    for limit in (3, 11, 24):
-        done = run_cli("study", pictures, "-m", tiny, "-o", tmp_path / "steps", "--limit", limit, "-q")
-        assert done.returncode == 0, done.stderr
-        assert len(snellen.load_run(tmp_path / "steps").image_ids) == limit
+    whole = snellen.study(tiny, pictures, out=tmp_path / "whole", limit=12)
+    for limit in (2, 7, 12):
+        run = snellen.study(tiny, pictures, out=tmp_path / "steps", limit=limit, workers=1)
+        assert len(run.image_ids) == limit
     for kind in ("samples", "predictions", "merged"):
-        assert snellen.load_run(tmp_path / "steps").table(kind) == snellen.load_run(tmp_path / "whole").table(kind)
+        assert run.table(kind) == whole.table(kind)
+
+
+# For a model that no other test uses: nothing is measured, and one process loads it.
+QUICK = ("--batch-size", 4, "--workers", 1, "-q")
 
 
 @pytest.mark.parametrize("change", ["weights", "added image", "other size of an image", "backend"])
@@ -128,7 +144,8 @@ def test_changed_inputs_are_refused_and_touch_nothing(change, own_pictures, tiny
     weights = Path(shutil.copy(tiny_weights, tmp_path / "w.safetensors"))
     out, arguments = tmp_path / "out", []
     spec = f"timm/lcnet_035@{weights},mean=0.5,std=0.5"
-    assert run_cli("study", own_pictures, "-m", spec, "-o", out, "--limit", 2, "-q").returncode == 0
+    command = ("study", own_pictures, "-m", spec, "-o", out, "--limit", 2, *QUICK)
+    assert run_cli(*command).returncode == 0
     before = tree(out)
     if change == "weights":
         state = load_file(weights)
@@ -144,7 +161,7 @@ def test_changed_inputs_are_refused_and_touch_nothing(change, own_pictures, tiny
         says = "images: "
     else:
         arguments, says = ["--backend", "torch"], "backend: openvino there, torch here"
-    line = one_line(run_cli("study", own_pictures, "-m", spec, "-o", out, "--limit", 2, "-q", *arguments))
+    line = one_line(run_cli(*command, *arguments))
     assert says in line
     assert tree(out) == before
 
@@ -177,31 +194,21 @@ class NotWeights:
         return os.system, ("touch pwned",)
 
 
-def test_calls_that_are_wrong_cost_one_line(pictures, tiny_weights, own_pictures, tmp_path):
-    empty, stranger, text = tmp_path / "empty", own_pictures / "n0144076", tmp_path / "weights.pth"
+def test_calls_that_are_wrong_cost_one_line(pictures, own_pictures, tmp_path):
+    empty, stranger, evil = tmp_path / "empty", own_pictures / "n0144076", tmp_path / "evil.pth"
     empty.mkdir()
     stranger.mkdir()
     shutil.copy(next(own_pictures.glob("*/*.png")), stranger)
-    text.write_text("no weights")
-    evil, misfit = tmp_path / "evil.pth", tmp_path / "misfit.safetensors"
     evil.write_bytes(pickle.dumps(NotWeights()))
-    state = load_file(tiny_weights)
-    state["extra.weight"] = state.pop("conv_stem.weight")
-    save_file(state, misfit)
     cases = [
         ((pictures, "-m", "timm/resnet5O"), "did you mean"),
         ((pictures, "-m", "nonsense"), "expected embedded/NAME"),
         ((pictures, "-m", "keras/x"), "unknown kind of model 'keras'"),
         ((pictures, "-m", "embedded/efficientnet_lite9"), "efficientnet_lite"),
         ((pictures, "-m", "torchvision/resnet50:IMAGENET1K_V9"), "IMAGENET1K_V1"),
-        ((pictures, "-m", f"timm/lcnet_035@{misfit}"), "1 missing (conv_stem.weight); 1 unexpected (extra.weight)"),
         ((pictures, "-m", f"timm/lcnet_035@{evil}"), "refused"),
-        ((pictures, "-m", f"timm/lcnet_035@{text}"), "weights.pth"),
-        ((pictures, "-m", f"timm/lcnet_035@{tiny_weights},no_such_option=1"), "no_such_option"),
-        ((pictures, "-m", f"timm/lcnet_035@{tiny_weights},mean=a"), "expected one number"),
         ((pictures, "-m", "timm/lcnet_035@nowhere.safetensors"), "no checkpoint at 'nowhere.safetensors'"),
         ((pictures, "-m", f"{tmp_path}/none.py:net"), "no Python file"),
-        ((pictures, "-m", f"timm/lcnet_035@{tiny_weights},classes=missing.txt"), "classes=missing.txt"),
         ((pictures, "--limit", "0"), "--limit"),
         ((pictures, "--no-such-flag"), "--no-such-flag"),
         ((pictures, "--precision", "fp8"), "expected fp32, bf16, fp16"),
@@ -216,6 +223,29 @@ def test_calls_that_are_wrong_cost_one_line(pictures, tiny_weights, own_pictures
         assert says in line, line
     assert not (tmp_path / "pwned").exists()
     assert not (tmp_path / "out").exists()
+
+
+def test_weights_and_options_that_do_not_fit_are_told(tiny_weights, tmp_path):
+    """What the process that loads a model says, of which the command prints the one line (the test above)."""
+    from snellen.classifiers.sources import load
+    from snellen.classifiers.spec import parse_spec
+
+    text, misfit = tmp_path / "weights.pth", tmp_path / "misfit.safetensors"
+    text.write_text("no weights")
+    state = load_file(tiny_weights)
+    state["extra.weight"] = state.pop("conv_stem.weight")
+    save_file(state, misfit)
+    cases = [
+        (f"{misfit}", "1 missing (conv_stem.weight); 1 unexpected (extra.weight)"),
+        (f"{text}", "weights.pth"),
+        (f"{tiny_weights},no_such_option=1", "no_such_option"),
+        (f"{tiny_weights},mean=a", "expected one number"),
+        (f"{tiny_weights},classes=missing.txt", "classes=missing.txt"),
+    ]
+    for given, says in cases:
+        with pytest.raises(ModelError, match=re.escape(says)) as raised:
+            load(parse_spec(f"timm/lcnet_035@{given}"))
+        assert "\n" not in str(raised.value)
 
 
 USER_MODEL = """
@@ -239,13 +269,14 @@ def test_users_own_model_by_file_and_as_an_object_agree(tmp_path):
     (tmp_path / "own.py").write_text(USER_MODEL)
     spec = f"{tmp_path / 'own.py'}:small,width=6"
     for backend in ("openvino", "torch"):
-        done = run_cli("study", tmp_path / "data", "-m", spec, "-o", tmp_path / backend, "--backend", backend, "-q")
+        done = run_cli("study", tmp_path / "data", "-m", spec, "-o", tmp_path / backend, "--backend", backend, *QUICK)
         assert done.returncode == 0, done.stderr
     script = tmp_path / "script.py"
     script.write_text(
         "import snellen, own\n"
         "net = own.small(6)\n"
-        "run = snellen.study(net, 'data', out='object', mean=net.mean, std=net.std, classes=net.classes, name='mine')\n"
+        "run = snellen.study(net, 'data', out='object', mean=net.mean, std=net.std, classes=net.classes, name='mine',\n"
+        "                    batch_size=4)\n"
         "print(run.accuracy().n, run.correct().shape)\n"
     )
     done = subprocess.run([sys.executable, script], cwd=tmp_path, check=False, capture_output=True, text=True)
@@ -338,16 +369,16 @@ def test_changed_code_of_a_users_model_is_noticed(tmp_path):
         (tmp_path / "own.py").write_text(f"SIGN = {sign}\n{source}")
         spec = f"{tmp_path / 'own.py'}:net"
         if sign < 0:
-            line = one_line(run_cli("study", tmp_path / "data", "-m", spec, "-o", tmp_path / "1", "-q"))
+            line = one_line(run_cli("study", tmp_path / "data", "-m", spec, "-o", tmp_path / "1", *QUICK))
             assert "weights: " in line
-        done = run_cli("study", tmp_path / "data", "-m", spec, "-o", tmp_path / str(sign), "-q")
+        done = run_cli("study", tmp_path / "data", "-m", spec, "-o", tmp_path / str(sign), *QUICK)
         assert done.returncode == 0, done.stderr
         answers.append(snellen.load_run(tmp_path / str(sign)).answers("p0"))
     helper = tmp_path / "own.py"
     helper.write_text(f"from sign import SIGN\n{source}")
     for sign, code in ((3, 0), (5, 2)):  # a constant in a module beside it: no hash sees it, the probe does
         (tmp_path / "sign.py").write_text(f"SIGN = {sign}\n")
-        done = run_cli("study", tmp_path / "data", "-m", f"{helper}:net", "-o", tmp_path / "beside", "-q")
+        done = run_cli("study", tmp_path / "data", "-m", f"{helper}:net", "-o", tmp_path / "beside", *QUICK)
         assert done.returncode == code, done.stderr
     assert "the network's code" in done.stderr
     assert np.abs(answers[0] - answers[1]).max() < 1e-4  # two classes: the other one is as likely
@@ -358,7 +389,7 @@ def test_a_local_checkpoint_is_never_taken_for_the_published_weights(pictures, t
     weights = tmp_path / "own.safetensors"
     save_file({k: v.contiguous() for k, v in timm.create_model("lcnet_050").state_dict().items()}, weights)
     own = f"timm/lcnet_050@{weights},mean=0.5,std=0.5"
-    assert run_cli("study", pictures, "-m", own, "-o", tmp_path, "--limit", 1, "-q").returncode == 0
+    assert run_cli("study", pictures, "-m", own, "-o", tmp_path, "--limit", 1, *QUICK).returncode == 0
     plain = "timm/lcnet_050,mean=0.5,std=0.5"
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")}
     line = one_line(run_cli("study", pictures, "-m", plain, "-o", tmp_path, "--limit", 1, "-q", env=environment))

@@ -32,6 +32,10 @@ app = typer.Typer(
 )
 
 
+# What Typer makes of a KeyboardInterrupt in a command.
+INTERRUPTED = 130
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         print(importlib.metadata.version("snellen"))
@@ -72,7 +76,10 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")  # a file name need not be text
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        code = app(standalone_mode=False) or 0
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        sys.exit(code)
     except SnellenError as error:
         text = " ".join(str(error).split("\n")) if isinstance(error, UsageError) else str(error)
         print(f"snellen: {text}", file=sys.stderr)

