@@ -26,6 +26,21 @@ def test_content_and_nothing_beside_it(write, data, tmp_path):
     assert (tmp_path / "f").read_bytes() == data
 
 
+def test_a_link_whose_answer_was_lost_is_this_calls_own(tmp_path, monkeypatch):
+    """As NFS has it: the request is sent again, and finds the name that the first one made."""
+    link = os.link
+
+    def answered_late(source, target):
+        link(source, target)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", answered_late)
+    assert create_atomic(tmp_path / "f", b"one")
+    assert listing(tmp_path) == ["f"]
+    assert not create_atomic(tmp_path / "f", b"two")
+    assert (tmp_path / "f").read_bytes() == b"one"
+
+
 def test_write_replaces_and_create_does_not(tmp_path):
     path = tmp_path / "f"
     assert create_atomic(path, b"first") is True

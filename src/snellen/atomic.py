@@ -64,7 +64,9 @@ def create_atomic(path: Path, data: bytes) -> bool:
     try:
         os.link(temporary, path)
     except FileExistsError:
-        return False
+        # On NFS, a request that is repeated, since its answer was lost, finds the link that it had made itself.
+        if not os.path.samestat(temporary.lstat(), path.lstat()):
+            return False
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
@@ -148,6 +150,10 @@ def _put(path: Path, data: bytes) -> None:
         except OSError:
             if not exists(path):
                 raise
+            if not exists(temporary):  # it was renamed, and only the answer was lost
+                if read_bytes(path) != data:
+                    raise
+                return
             remove(path)  # HDFS renames onto no file; a reader in between finds none, and a crash leaves the temporary
             patiently(lambda: fs.mv(key_of(temporary), key_of(path)))
     except BaseException:

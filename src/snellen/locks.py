@@ -175,7 +175,7 @@ def _lease(beat: int, holds: bool) -> bytes:
 
 
 def _parsed(text: bytes) -> dict[str, object]:
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         record = json.loads(text)
         if isinstance(record, dict):
             return record
@@ -212,8 +212,12 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> int | None:
-    """When a process was started, in ticks since the machine was; None where there is none (proc(5), `stat`, 22nd)."""
+    """When a process was started, in ticks since the machine was; None where there is none (proc(5), `stat`, 22nd).
+
+    One that is dead and that its parent has not asked about yet is none.
+    """
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else int(fields[19])
     except (OSError, ValueError, IndexError):
         return None

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import threading
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,7 @@ import pytest
 
 import snellen
 from snellen.errors import UsageError
-from snellen.store import Run
+from snellen.store import Run, load_run
 from snellen.store.commits import commit_path, damaged_files, read_commits
 from snellen.store.find import find_runs
 from snellen.store.schema import KINDS
@@ -206,6 +207,27 @@ def test_damaged_files_are_named(run, damage):
     else:
         (run / "parts" / name).write_bytes(damage((run / "parts" / name).read_bytes()))
     assert damaged_files(run, record) == [name]
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EMFILE, errno.EACCES])
+def test_a_disk_in_trouble_damages_no_file(run, number, monkeypatch):
+    commit(run, 0, {"samples": table_of("samples")}, {})
+
+    def failing(self, *arguments, **options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "open", failing)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        damaged_files(run, read_commits(run)[0])
+
+
+def test_a_record_of_brackets_without_end_counts_as_absent(run):
+    commit(run, 0, {"samples": table_of("samples")}, {})
+    (run / "commits" / "00001.json").write_text("[" * 200_000)
+    assert list(read_commits(run)) == [0]
+    (run / "run.json").write_text("[" * 200_000)
+    with pytest.raises(UsageError, match=r"run\.json' is damaged"):
+        load_run(run)
 
 
 @pytest.mark.parametrize("data", [None, b"", b"no parquet"])

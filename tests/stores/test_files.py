@@ -1,11 +1,13 @@
 """The same of every kind of place: writing whole files, creating them once, listing, reading, removing."""
 
+import errno
 import os
 import threading
 
 import pytest
 from s3_server import BUCKET, contents
 
+from snellen import trouble
 from snellen.atomic import create_atomic, write_atomic, write_new
 from snellen.files import (
     RangedFile,
@@ -136,3 +138,25 @@ def test_a_file_that_is_shorter_than_it_was(folder):
     write_atomic(folder / "f", b"12345")
     with pytest.raises(OSError, match="5 bytes came in place of 9"):
         read_bytes(folder / "f", 9)
+
+
+@pytest.mark.parametrize("write", [write_atomic, write_new, create_atomic])
+def test_a_rename_whose_answer_was_lost(write, folder, monkeypatch):
+    if not str(folder).startswith("plain:"):
+        pytest.skip("only a file server renames")
+    make_folder(folder)
+    kind = type(folder.fs)
+    rename, lost = kind.mv, []
+
+    def answered_late(self, *arguments, **options):
+        rename(self, *arguments, **options)
+        if not lost:
+            lost.append(arguments)
+            raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    monkeypatch.setattr(kind, "mv", answered_late)
+    monkeypatch.setattr(trouble, "FIRST_WAIT", 0.01, raising=False)
+    write(folder / "f", b"one")
+    assert lost
+    assert names(folder) == ["f"]
+    assert read_bytes(folder / "f") == b"one"

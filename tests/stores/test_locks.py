@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -98,6 +99,22 @@ def test_a_process_of_this_machine_that_is_gone_is_not_waited_for(remote, monkey
     with only_here(remote):
         assert len(leases(remote)) == 1
     assert time.monotonic() - began < 10
+
+
+def test_a_dead_process_that_its_parent_never_asked_about_is_gone(remote):
+    """As in a container whose first process reaps none."""
+    ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    started = locks._started(ended.pid)
+    assert started is not None
+    ended.kill()
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # dead, and not reaped
+    lease_of(remote, pid=ended.pid, started=started)
+    began = time.monotonic()
+    with only_here(remote):
+        assert len(leases(remote)) == 1
+    assert time.monotonic() - began < 10
+    ended.stdin.close()
+    ended.wait()
 
 
 def test_a_lease_that_this_process_could_not_remove(remote):

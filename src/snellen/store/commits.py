@@ -33,7 +33,7 @@ def read_commits(run: Path, listed: Sequence[Entry] | None = None) -> dict[int, 
     for (shard, _), data in zip(named, read_many(run / "commits", [file for _, file in named]), strict=True):
         try:
             commit = json.loads(data or b"")
-        except ValueError:
+        except (ValueError, RecursionError):  # the second: brackets in brackets without end
             continue
         if _is_commit(commit) and commit.get("shard") == shard:
             commits[shard] = commit
@@ -107,7 +107,7 @@ def _is_same_here(parts: Path, kind: str, file: Mapping[str, Any]) -> bool:
             return bool(path.stat().st_size == file.get("bytes"))
         with path.open("rb") as handle:
             return bool(hashlib.file_digest(handle, "sha256").hexdigest() == file["sha256"])
-    except OSError:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):  # any other trouble says nothing about the file
         return False
 
 

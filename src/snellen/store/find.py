@@ -77,7 +77,7 @@ def read_run_json(path: Path) -> dict[str, Any]:
         record: dict[str, Any] = json.loads(read_bytes(path / "run.json"))
     except FileNotFoundError:
         raise UsageError(f"{str(path)!r} is not a run: it has no run.json") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the second: brackets in brackets without end
         raise UsageError(f"{str(path / 'run.json')!r} is damaged ({error}); move the directory away") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise UsageError(f"{str(path)!r} was written in another format than {FORMAT}; use another -o")
