@@ -69,6 +69,12 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+def _ignore_interrupts() -> None:
+    """The command is ending: another Ctrl-C must not change with what."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def main() -> None:
     """Run a command; an error costs the user one line and the exit code it stands for."""
     for stream in (sys.stdout, sys.stderr):
@@ -81,6 +87,7 @@ def main() -> None:
             raise KeyboardInterrupt
         sys.exit(code)
     except SnellenError as error:
+        _ignore_interrupts()
         text = " ".join(str(error).split("\n")) if isinstance(error, UsageError) else str(error)
         print(f"snellen: {text}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -96,5 +103,6 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except KeyboardInterrupt:
+        _ignore_interrupts()
         print("snellen: interrupted; run the same command again to resume", file=sys.stderr)
         sys.exit(3)
