@@ -4,7 +4,9 @@ python benchmarks/duplicates.py DATA --checkpoint FILE [--limit 300] [--all-pair
 
 Each kind is planted by itself: the photographs are one data set, a copy of each is the other. A pair is false where two
 images of one cluster do not come from the same photograph; what is found among the photographs themselves is listed, to
-be looked at. With `--all-pairs` every two photographs are compared, not only those that look alike.
+be looked at. `near` are copies that get as far as being compared: with a hash within `BITS`, or among the `NEIGHBOURS`
+nearest by embeddings. CPU time is for each image of both data sets. With `--all-pairs` every two photographs are
+compared, not only those that look alike.
 """
 
 import io
@@ -22,10 +24,12 @@ from PIL import Image, ImageOps
 import common
 from snellen.classifiers import prepare
 from snellen.datasets import open_dataset
+from snellen.engine.progress import Progress
 from snellen.mining import duplicates_check
 from snellen.mining.duplicates import Source, find_duplicates
-from snellen.mining.duplicates_hash import ORIENTATIONS, turned
-from snellen.mining.duplicates_near import BITS, NEIGHBOURS, Candidates, Looks
+from snellen.mining.duplicates_describe import describe
+from snellen.mining.duplicates_hash import ORIENTATIONS, UPRIGHT, distances, turned
+from snellen.mining.duplicates_near import BITS, NEIGHBOURS, Candidates, Looks, view_similarity
 from snellen.mining.duplicates_points import find_frame, find_points, grey
 
 EMBEDDED = "embedded/efficientnet_lite0"
@@ -76,21 +80,48 @@ def pairs_of(table, plain):
     return [pair for cluster in members.values() for pair in itertools.combinations(cluster, 2)]
 
 
+def looks_of(data, model):
+    """Hashes and embeddings of each image of a data set."""
+    blocks = list(describe(Source(data).pictures, model, Progress(1)))
+    return [np.concatenate([getattr(block, name) for block in blocks]) for name in ("hashes", "views")]
+
+
+def near_by_hash(own, copies):
+    """The share of copies whose hash is near enough to that of their image, in percent."""
+    bits = np.array([distances(a[None, UPRIGHT], b[None])[0, 0] for a, b in zip(own, copies, strict=True)])
+    return f"{100 * (bits <= BITS).mean():.1f}"
+
+
+def near_by_views(own, copies):
+    """The share of copies that are among the nearest to their image or it to them, by embeddings, in percent."""
+    if not own.size:
+        return "–"
+    both = np.concatenate([own, copies])
+    alike = view_similarity(both, both)
+    np.fill_diagonal(alike, -1)
+    image, n = np.arange(len(both)), len(own)
+    twin = alike[image, (image + n) % (2 * n)]
+    rank = (alike > twin[:, None]).sum(axis=1)
+    return f"{100 * (np.minimum(rank[:n], rank[n:]) < NEIGHBOURS).mean():.1f}"
+
+
 def measure(data, model, kinds, folder):
-    rows, among = [], set()
+    rows, among, n = [], set(), len(data.items)
+    own = looks_of(data, model)
     for kind in kinds:
         copies = open_dataset(str(folder / kind))
+        hashes, views = looks_of(copies, model)
         started = time.process_time()
         table = find_duplicates([Source(data), Source(copies)], model=model)
-        spent = time.process_time() - started
+        spent = 1000 * (time.process_time() - started) / (2 * n)
         pairs = pairs_of(table, data.name)
-        found = {one[1] for one, other in pairs if one[1] == other[1]}
+        found = {one for (_, one), (_, other) in pairs if one == other}
+        apart = {tuple(sorted((one, other))) for (_, one), (_, other) in pairs if one != other}
+        among |= {tuple(sorted((one, other))) for (x, one), (y, other) in pairs if one != other and not (x or y)}
         scores = [row["score"] for row in table.to_pylist() if row["score"] is not None]
-        among |= {tuple(sorted((a, b))) for (x, a), (y, b) in pairs if a != b and not (x or y)}
-        false = {tuple(sorted((a, b))) for (x, a), (y, b) in pairs if a != b}
-        n = len(data.items)
         least = f"{min(scores):.2f}" if scores else "–"
-        rows.append((kind, n, f"{100 * len(found) / n:.1f}", len(false), least, f"{1000 * spent / (2 * n):.0f}"))
+        near = near_by_hash(own[0], hashes), near_by_views(own[1], views)
+        rows.append((kind, *near, f"{100 * len(found) / n:.1f}", len(apart), least, f"{spent:.0f}"))
     return rows, among
 
 
@@ -158,11 +189,11 @@ def main():
         data = open_dataset(common.spread(options.data, options.limit, folder / "photographs"))
         for kind in options.kinds:
             plant(data, kind, folder / kind)
-        header = ("planted", "copies", "found %", "false pairs", "least score", "CPU ms an image")
+        header = ("planted", "near by hash %", "near by views %", "found %", "false pairs", "least score", "CPU ms")
         for name in options.models:
             model = specs[name] and prepare(specs[name], measure=False)
             rows, among = measure(data, model, options.kinds, folder)
-            common.show(f"{name}: {BITS} bits, {NEIGHBOURS} neighbours", header, rows)
+            common.show(f"{name}, {len(data.items)} photographs", header, rows)
             print("among the photographs:", "; ".join(" = ".join(pair) for pair in sorted(among)) or "none")
         if options.all_pairs:
             matched, found = nearest_of_all(data)

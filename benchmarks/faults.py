@@ -2,7 +2,7 @@
 
 python benchmarks/faults.py [-k EXPRESSION]
 
-About a quarter of an hour on two cores; with the test extra, and as root, or full disks are left out.
+About 20 minutes on two cores; with the test extra, and as root, or full disks are left out.
 """
 
 import json

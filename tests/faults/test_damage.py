@@ -54,30 +54,30 @@ def seal_again(folder, shard, kind="predictions"):
     edit(record_of(folder, shard), lambda r: r["files"][kind].update(bytes=len(data), sha256=digest))
 
 
-def truncate(folder, other):
+def part_truncated(folder, other):
     file = part_of(folder, 2)
     file.write_bytes(file.read_bytes()[:-100])
 
 
-def empty(folder, other):
+def part_emptied(folder, other):
     part_of(folder, 2, "samples").write_bytes(b"")
 
 
-def remove(folder, other):
+def part_removed(folder, other):
     part_of(folder, 2, "merged").unlink()
 
 
-def flip_a_bit(folder, other):
+def bit_of_a_part_flipped(folder, other):
     data = bytearray(part_of(folder, 2).read_bytes())
     data[len(data) // 2] ^= 16
     part_of(folder, 2).write_bytes(data)
 
 
-def take_anothers_place(folder, other):
+def part_of_another_shard(folder, other):
     part_of(folder, 2).write_bytes(part_of(folder, 3).read_bytes())
 
 
-def swap_two(folder, other):
+def two_parts_swapped(folder, other):
     one, two = part_of(folder, 2).read_bytes(), part_of(folder, 3).read_bytes()
     part_of(folder, 2).write_bytes(two)
     part_of(folder, 3).write_bytes(one)
@@ -143,12 +143,12 @@ def part_outside_the_run(folder, other):
 
 
 DAMAGES = {
-    truncate: 1,
-    empty: 1,
-    remove: 1,
-    flip_a_bit: 1,
-    take_anothers_place: 1,
-    swap_two: 2,
+    part_truncated: 1,
+    part_emptied: 1,
+    part_removed: 1,
+    bit_of_a_part_flipped: 1,
+    part_of_another_shard: 1,
+    two_parts_swapped: 2,
     part_of_another_run: 1,
     whole_shard_of_another_run: 1,
     record_of_another_run: 1,
