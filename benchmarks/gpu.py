@@ -23,7 +23,7 @@ import common
 import snellen
 from snellen.classifiers import Prepared, prepare
 from snellen.datasets import open_dataset
-from snellen.engine.decoders import decode_image, plan_views
+from snellen.engine.decoding import decode_image, plan_views
 from snellen.engine.gpu import load_gpu_worker
 from snellen.engine.samples import sample_row
 from snellen.engine.worker import Task

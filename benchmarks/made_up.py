@@ -79,7 +79,7 @@ def write_study(
             for k, (width, height) in zip(range(start, stop), sizes[start:stop], strict=True)
         ]
         tables["samples"] = pa.Table.from_pylist(samples, schema=SAMPLES)
-        work = {"images": stop - start, "started": 60.0 * number, "seconds": 60.0}
+        work = {"fingerprint": f"{seed:064x}", "images": stop - start, "started": 60.0 * number, "seconds": 60.0}
         commit(path, number, tables, {"start": start, "stop": stop, **work})
     record = {
         "format": FORMAT,

@@ -1,9 +1,12 @@
 """MEMO against a plain loop (a copy of the network, one image, eager): time, answers and logits; what views cost.
 
+By both augmentations; the loop is given the same random views.
+
 python benchmarks/memo.py DATA --checkpoint FILE [--images 50] [--views 64] [--exact 5]
 """
 
 import copy
+import itertools
 import time
 from dataclasses import replace
 
@@ -22,7 +25,8 @@ from snellen.tta.memo_options import memo_preset
 
 # arXiv 2304.05538: seconds an image by AugMix-like mixtures and by random resized crops.
 PUBLISHED = 1.15 / 0.65
-VARIANTS = {"fp32": ("rrc", "fp32"), "bf16": ("rrc", "bf16"), "augmix": ("augmix", "fp32")}
+AUGMENTS = ("rrc", "augmix")
+PRECISIONS = ("fp32", "bf16")
 
 
 class PlainNorm(nn.Module):
@@ -69,43 +73,56 @@ def rounding(spec, paths, rows, views, count):
     """Of the images whose float32 logits are furthest apart: the plain loop's in float64 and float32, Snellen's."""
     loaded = load(parse_spec(spec))
     options = replace(memo_preset("released", "rrc"), views=views)
-    apart = [np.abs(row["fp32"].logits - row["expected"]).max() for row in rows]
+    apart = [np.abs(row["rrc", "fp32"].logits - row["rrc"]).max() for row in rows]
     for k in np.argsort(apart)[::-1][:count].tolist():
         exact = plain_memo(loaded, Image.open(paths[k]).convert("RGB"), options, k, torch.float64)
-        yield exact, rows[k]["expected"], rows[k]["fp32"].logits
+        yield exact, rows[k]["rrc"], rows[k]["rrc", "fp32"].logits
 
 
 def measure(spec, paths, views):
-    """For each image in turn: what the plain loop and every variant answer, and their seconds."""
+    """For each image in turn: what the plain loop and Snellen answer by each augmentation, and their seconds.
+
+    A row has the plain loop's logits under the augmentation, Snellen's answer under augmentation and precision, and
+    seconds under the same with `s` behind.
+    """
     loaded = load(parse_spec(spec))
+    settings = {augment: replace(memo_preset("released", augment), views=views) for augment in AUGMENTS}
     memos = {}
-    for name, (augment, precision) in VARIANTS.items():
-        options = replace(memo_preset("released", augment), views=views)
-        memos[name] = Memo(loaded.module, options, mean=loaded.mean, std=loaded.std, precision=precision)
+    for augment, precision in itertools.product(AUGMENTS, PRECISIONS):
+        memo = Memo(loaded.module, settings[augment], mean=loaded.mean, std=loaded.std, precision=precision)
+        memos[augment, precision] = memo
         start = time.perf_counter()
-        memos[name].adapt(Image.open(paths[0]).convert("RGB"), 0)
-        print(f"{spec.split('@')[0]} {name}: first image {time.perf_counter() - start:.0f} s")
+        memo.adapt(Image.open(paths[0]).convert("RGB"), 0)
+        print(f"{spec.split('@')[0]} {augment} {precision}: first image {time.perf_counter() - start:.0f} s")
     rows = []
     for k, path in enumerate(paths):
         image = Image.open(path).convert("RGB")
-        start = time.perf_counter()
-        row = {"expected": plain_memo(loaded, image, memos["fp32"].options, k), "plain": time.perf_counter() - start}
-        for name, memo in memos.items():
+        row = {}
+        for augment, options in settings.items():
             start = time.perf_counter()
-            row[name] = memo.adapt(image, k)
-            row[f"{name} s"] = time.perf_counter() - start
+            row[augment] = plain_memo(loaded, image, options, k)
+            row[augment, "s"] = time.perf_counter() - start
+        for key, memo in memos.items():
+            start = time.perf_counter()
+            row[key] = memo.adapt(image, k)
+            row[*key, "s"] = time.perf_counter() - start
         rows.append(row)
     return rows
 
 
-def against_plain(name, rows, precision):
-    expected, got = (np.array(v) for v in ([r["expected"] for r in rows], [r[precision].logits for r in rows]))
-    plain, ours = (1000 * common.median([r[key] for r in rows]) for key in ("plain", f"{precision} s"))
+def against_plain(name, rows, augment, precision):
+    """One line: how long the plain loop takes for an image and how long Snellen, and how far their logits are apart."""
+    expected, got = (
+        np.array(v) for v in ([row[augment] for row in rows], [row[augment, precision].logits for row in rows])
+    )
+    plain, ours = (
+        1000 * common.median([row[key] for row in rows]) for key in ((augment, "s"), (augment, precision, "s"))
+    )
     equal = int((expected.argmax(1) == got.argmax(1)).sum())
     apart = np.abs(got - expected).max(1)
     size = apart / (1 + np.abs(expected).max(1))
     times = [f"{plain:.0f}", f"{ours:.0f}", f"{plain / ours:.2f} ×"]
-    return [name, precision, *times, f"{equal} of {len(rows)}", f"{apart.max():.1e}", f"{size.max():.1e}"]
+    return [name, augment, precision, *times, f"{equal} of {len(rows)}", f"{apart.max():.1e}", f"{size.max():.1e}"]
 
 
 def main():
@@ -122,25 +139,19 @@ def main():
     }
     found = {name: measure(spec, paths, options.views) for name, spec in specs.items()}
 
-    columns = (
-        "model",
-        "precision",
-        "plain loop, ms",
-        "Snellen, ms",
-        "ratio",
-        "equal answers",
-        "logits apart",
-        "of size",
-    )
-    rows = [against_plain(name, rows, p) for name, rows in found.items() for p in ("fp32", "bf16")]
+    columns = ("model", "views", "precision", "plain loop, ms", "Snellen, ms")
+    columns += ("ratio", "equal answers", "logits apart", "of size")
+    variants = list(itertools.product(AUGMENTS, PRECISIONS))
+    rows = [against_plain(name, rows, *variant) for name, rows in found.items() for variant in variants]
     common.show(f"An image, {options.views} views, medians of {len(paths)}; the plain loop in float32", columns, rows)
 
     table = []
     for name, rows in found.items():
         whole = {}
-        for augment, variant in (("rrc", "fp32"), ("augmix", "augmix")):
+        for augment in AUGMENTS:
             augment_ms, adapt_ms = (
-                common.median([getattr(row[variant], part) for row in rows]) for part in ("augment_ms", "adapt_ms")
+                common.median([getattr(row[augment, "fp32"], part) for row in rows])
+                for part in ("augment_ms", "adapt_ms")
             )
             whole[augment] = (augment_ms, augment_ms + adapt_ms)
             table.append([name, augment, f"{augment_ms:.0f}", f"{adapt_ms:.0f}", f"{augment_ms + adapt_ms:.0f}"])

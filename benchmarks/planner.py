@@ -117,8 +117,9 @@ class Committing(Immortal):
             tables = {kind: KINDS[kind].empty_table() for kind in made_kinds(len(PAPER_GRID))}
             rows = [{"image": k, "image_id": f"{k:08d}", "origin": "made-up", "error": "made up"} for k in images]
             tables["samples"] = pa.Table.from_pylist(rows, schema=SAMPLES)
-            record = {"start": task.start, "stop": task.stop, "images": len(images), "errors": len(images)}
-            commit(self._run, task.shard, tables, record | {"views": 0, "started": time.time(), "seconds": 0.0})
+            record = {"start": task.start, "stop": task.stop, "fingerprint": task.fingerprint}
+            record |= {"images": len(images), "errors": len(images), "views": 0}
+            commit(self._run, task.shard, tables, record | {"started": time.time(), "seconds": 0.0})
             self._events.put((number, {"event": "done"}))
 
 

@@ -62,6 +62,7 @@ def through_ray(workers: int, seconds: float, rounds: int) -> list[object]:
     """A row: `workers` do `rounds` shards each, `seconds` long, all of it asked and answered through Ray."""
     import ray
 
+    from snellen.engine import cluster
     from snellen.engine import ray as engine
 
     class Crew(engine.RayCrew):
@@ -78,7 +79,7 @@ def through_ray(workers: int, seconds: float, rounds: int) -> list[object]:
         def end(self) -> None:
             self._actors.clear()
 
-    engine.connect(None, WORKERS)
+    cluster.connect(None, WORKERS)
     many: Any = ray.remote(Many).options(num_cpus=1, max_concurrency=4 * workers)
     actor = many.remote(seconds)
     ray.get(actor.views.remote())

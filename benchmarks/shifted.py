@@ -14,14 +14,18 @@ GREY = (124, 116, 104)  # ImageNet's mean colour
 
 
 def shifted(image: Image.Image, name: str) -> Image.Image:
-    """The image on a grey canvas twice as wide and high, in the corner its name says, blurred over 4 pixels.
+    """The image at half its width and height on a grey canvas, off-centre, blurred over 4 pixels.
 
-    It keeps its own pixels, so that a zoom can win back what a centre crop of the canvas loses.
+    The canvas is twice as wide and high as what is pasted, so as large as the image was. The corner that it lies
+    towards comes from the name: its edges are an eighth and three eighths of the canvas away from the canvas's own.
+    Of the blurred copy each pixel is the mean of 4 × 4 (Pillow's box filter, whose radius counts from the middle).
     """
     width, height = image.size
-    canvas = Image.new("RGB", (2 * width, 2 * height), GREY)
+    half = image.resize((max(1, width // 2), max(1, height // 2)), Image.Resampling.BICUBIC)
+    canvas = Image.new("RGB", (2 * half.width, 2 * half.height), GREY)
     corner = hashlib.sha256(name.encode()).digest()[0] % 4
-    canvas.paste(image, (width // 4 + width // 2 * (corner % 2), height // 4 + height // 2 * (corner // 2)))
+    across, down = 1 + 2 * (corner % 2), 1 + 2 * (corner // 2)
+    canvas.paste(half, (canvas.width * across // 8, canvas.height * down // 8))
     return canvas.filter(ImageFilter.BoxBlur((BLUR - 1) / 2))
 
 

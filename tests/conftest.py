@@ -173,7 +173,7 @@ def make_run(tmp_path):
                 "samples": pa.Table.from_pylist(samples, schema=SAMPLES),
                 "predictions": pa.Table.from_pylist(rows, schema=PREDICTIONS),
             }
-            work = {"images": len(inside), "started": 100.0 * shard, "seconds": 2.0}
+            work = {"fingerprint": "f" * 64, "images": len(inside), "started": 100.0 * shard, "seconds": 2.0}
             assert commit(path, shard, tables, {"start": inside.start, "stop": inside.stop, **work})
         record = {
             "format": 1,

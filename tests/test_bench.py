@@ -112,9 +112,18 @@ def test_a_backend_that_differs_is_never_auto(tiny):
     assert remember_best(rows, ready, "fp32", "cpu", 2) == "openvino"
     assert prepare(tiny).backend == "openvino"
     assert prepare(tiny, backend="onnxruntime").batch_size == 4
-    before = recall(ready[0].entry, best_name("fp32", "cpu"))
     assert remember_best([row("openvino", 50.0, False)], ready, "fp32", "cpu", 2) is None
-    assert recall(ready[0].entry, best_name("fp32", "cpu")) == before
+    assert recall(ready[0].entry, best_name("fp32", "cpu")) is None, "what was the best once may be wrong by now"
+
+
+def test_a_best_backend_that_no_longer_agrees_is_chosen_no_more(tiny):
+    names = ("openvino", "onnxruntime")
+    ready = [prepare(tiny, backend=name, measure=False) for name in names]
+    say(ready[0].entry, "onnxruntime")
+    assert prepare(tiny, measure=False).backend == "onnxruntime"
+    rows = [row("openvino", 50.0, False, 0.5), row("onnxruntime", 90.0, False, 0.5)]
+    assert remember_best(rows, ready, "fp32", "cpu", 2) is None
+    assert prepare(tiny, measure=False).backend == "openvino", "as where nothing was measured"
 
 
 class Disturbed:

@@ -53,38 +53,68 @@ def test_the_slurm_script_is_one():
     assert (given["engine"], given["ray_address"]) == ("ray", "$address")
 
 
-@pytest.mark.parametrize(("code", "requeued"), [(0, False), (3, True), (1, False)])
-@pytest.mark.parametrize("told", [False, True])
-def test_the_slurm_script_runs_and_queues_itself_again(code, requeued, told, tmp_path):
-    """With stand-ins for Slurm's programs, Ray's and ours: what it starts, and what it does when its time is over."""
-    shared, tools = tmp_path / "shared", tmp_path / "bin"
+def run_slurm(tmp_path, **programs):
+    """The Slurm script with stand-ins for Slurm's programs, Ray's and ours: its process, and what it started."""
+    shared, tools, log = tmp_path / "shared", tmp_path / "bin", tmp_path / "log"
     (shared / "venv" / "bin").mkdir(parents=True)
     (shared / "venv" / "bin" / "activate").write_text("")
     tools.mkdir()
-    log = tmp_path / "log"
-    told_to_end = f"trap 'exit {code}' TERM; sleep 0.3; kill -TERM $PPID; for k in {{1..200}}; do sleep 0.05; done"
     stand_ins = {
         "scontrol": 'if [ "$1" = show ]; then printf "n1\\nn2\\nn3\\n"; else echo "scontrol $*" >> "$LOG"; fi',
-        "srun": 'echo "srun $*" >> "$LOG"',
+        # Ray's steps last as long as the job: here until the script has ended.
+        "srun": 'echo "srun $*" >> "$LOG"; exec &> /dev/null; while kill -0 $PPID 2> /dev/null; do sleep 0.05; done',
         "ray": "true",
-        "snellen": f'echo "snellen $*" >> "$LOG"; {told_to_end if told else f"exit {code}"}',
+        **{name: f'echo "{name} $*" >> "$LOG"; {body}' for name, body in programs.items()},
     }
     for name, body in stand_ins.items():
         (tools / name).write_text(f"#!/bin/bash\n{body}\n")
         (tools / name).chmod(0o755)
     script = tmp_path / "slurm.sh"
-    script.write_text(SLURM.read_text().replace("shared=/shared/snellen", f"shared={shared}"))
+    text = SLURM.read_text().replace("shared=/shared/snellen", f"shared={shared}")
+    script.write_text(text.replace("patience=300", "patience=2"))
     slurm = {"SLURM_JOB_NODELIST": "n[1-3]", "SLURM_JOB_ID": "12345", "SLURM_GPUS_ON_NODE": "8", "SLURM_NNODES": "3"}
     environment = {"PATH": f"{tools}:/usr/bin:/bin", "LOG": str(log), "SLURM_CPUS_PER_TASK": "64", **slurm}
-    done = subprocess.run(["bash", script], env=environment, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(["bash", script], env=environment, capture_output=True, text=True, check=False, timeout=120)
+    return done, log.read_text().splitlines()
+
+
+@pytest.mark.parametrize(("code", "requeued"), [(0, False), (3, True), (1, False)])
+@pytest.mark.parametrize("told", [False, True])
+def test_the_slurm_script_runs_and_queues_itself_again(code, requeued, told, tmp_path):
+    told_to_end = f"trap 'exit {code}' TERM; kill -TERM $PPID; while true; do sleep 0.05; done"
+    done, said = run_slurm(tmp_path, snellen=told_to_end if told else f"exit {code}")
     assert done.returncode == code, done.stderr
-    said = log.read_text().splitlines()
     assert ("scontrol requeue 12345" in said) == requeued
     head, others = (next(line for line in said if mark in line) for mark in ("--nodelist=n1", "--exclude=n1"))
     assert "ray start --head --port=22345 --num-cpus=64 --num-gpus=8 --block" in head
     assert "--nodes=2 --ntasks=2" in others
     assert "ray start --address=n1:22345 --num-cpus=64 --num-gpus=8 --block" in others
     assert any("--engine ray --ray-address n1:22345 --workers 24" in line for line in said)
+
+
+def test_told_to_end_before_there_is_a_study_the_slurm_script_queues_itself_again(tmp_path):
+    # `timeout` stands between the script and `ray status`.
+    told = 'kill -TERM "$(ps -o ppid= -p $PPID)"; exit 1'
+    done, said = run_slurm(tmp_path, ray=told, snellen="exit 0")
+    assert done.returncode == 3, done.stderr
+    assert said[-1] == "scontrol requeue 12345"
+    assert not any(line.startswith("snellen") for line in said)
+
+
+def test_a_study_that_is_told_to_end_before_it_can_listen_is_queued_again(tmp_path):
+    done, said = run_slurm(tmp_path, snellen="kill -TERM $PPID; while true; do sleep 0.05; done")
+    assert done.returncode == 3, done.stderr
+    assert said[-1] == "scontrol requeue 12345"
+
+
+@pytest.mark.parametrize("head", ["true", "exit 1"])
+def test_without_ray_the_slurm_script_ends_in_time(head, tmp_path):
+    """Whether its head never answers, or is not even there."""
+    more = {"srun": head} if head != "true" else {}
+    done, said = run_slurm(tmp_path, ray="exit 1", snellen="exit 0", **more)
+    assert done.returncode == 1
+    assert re.match(r"no Ray on n1 after \d+ s; ", done.stderr.splitlines()[-1])
+    assert not any(line.startswith(("snellen", "scontrol")) for line in said)
 
 
 def test_the_kubernetes_example_is_a_ray_job():

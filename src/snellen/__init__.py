@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snellen.evaluate import Evaluation, evaluate
+    from snellen.mining.mine import Mining, mine
     from snellen.score import score
     from snellen.show import show
     from snellen.store import load_run
@@ -15,17 +16,31 @@ if TYPE_CHECKING:
     from snellen.zoom import PAPER_GRID, Zoom
 
 __version__ = "0.1.0"
-__all__ = ["PAPER_GRID", "Evaluation", "Zoom", "ZoomTTA", "evaluate", "load_run", "score", "show", "study"]
+__all__ = [
+    "PAPER_GRID",
+    "Evaluation",
+    "Mining",
+    "Zoom",
+    "ZoomTTA",
+    "evaluate",
+    "load_run",
+    "mine",
+    "score",
+    "show",
+    "study",
+]
 
 # The module of each public name, imported when the name is first asked for: worker processes ask for none of them and
 # start sooner, and only `ZoomTTA` imports torch.
 _MODULES = {
     "PAPER_GRID": "zoom",
     "Evaluation": "evaluate",
+    "Mining": "mining.mine",
     "Zoom": "zoom",
     "ZoomTTA": "tta.module",
     "evaluate": "evaluate",
     "load_run": "store",
+    "mine": "mining.mine",
     "score": "score",
     "show": "show",
     "study": "study",

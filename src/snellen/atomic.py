@@ -7,9 +7,10 @@ On this machine: a temporary file in the same folder, fsync, put in place in one
 fsyncs a call, about 1 to 10 ms on a local disk. Creating links the file to its name, which fails where one is.
 
 On an object store: one put, which is whole or absent by itself; creating sends the condition that nothing is there
-(S3: `If-None-Match: *`). On a file server (HDFS, SFTP, SMB): a temporary file, renamed.
+(S3: `If-None-Match: *`). On a file server that renames in one step (SFTP, WebHDFS): a temporary file, renamed; WebHDFS
+creates by a rename that is not done where a file is, and that says so. Other servers (`hdfs://`, SMB, FTP) are refused.
 
-Where there are neither links nor conditions (exFAT, some FUSE and SMB mounts, older S3 servers), creating looks first
+Where there is none of these (exFAT, some FUSE and SMB mounts, SFTP, older S3 servers), creating looks first
 and then puts the file in place in one step. Of two that create at the very same time both may then be told that they
 did, and the later file stays, whole. The lock of a run keeps them apart in time; if they meet all the same, exactly
 one commit record stands and names its own writer's files, so no row is doubled or mixed.
@@ -24,7 +25,7 @@ from pathlib import Path
 
 from snellen.errors import SnellenError, Stopped, UsageError
 from snellen.files import LACKING, exists, read_bytes, remove, sync_folder
-from snellen.places import driver_of, has_folders, is_remote, key_of
+from snellen.places import INSTEAD, creates_by_rename, driver_of, has_folders, is_remote, key_of, protocol_of, replaces
 from snellen.trouble import patiently
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -93,6 +94,17 @@ def write_new(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def check_replaces(path: Path) -> None:
+    """Raise UsageError where no file can be replaced in one step: what is kept there could be lost in a crash."""
+    if not replaces(path):
+        protocol = protocol_of(path)
+        instead = f"{INSTEAD[protocol]}, " if protocol in INSTEAD else ""
+        raise UsageError(
+            f"nothing can be kept at {str(path)!r}: files of {protocol}:// cannot be replaced in one step; "
+            f"choose {instead}a folder (it may be mounted), an object store (s3://…) or an SFTP server"
+        )
+
+
 def explain_os_error(error: OSError, path: Path, option: str = "-o", begun: bool = False) -> SnellenError:
     """What a user should read when writing below `path`, which `option` chooses, failed.
 
@@ -138,6 +150,7 @@ def _temporary_name(path: Path) -> Path:
 
 def _put(path: Path, data: bytes) -> None:
     """Put a file into a store, whole or not at all."""
+    check_replaces(path)
     fs = driver_of(path)
     if not has_folders(path):
         patiently(lambda: fs.pipe_file(key_of(path), data))
@@ -148,24 +161,42 @@ def _put(path: Path, data: bytes) -> None:
         try:
             patiently(lambda: fs.mv(key_of(temporary), key_of(path)))
         except OSError:
-            if not exists(path):
+            # It may have been renamed, and only the answer was lost.
+            if exists(temporary) or not exists(path) or read_bytes(path) != data:
                 raise
-            if not exists(temporary):  # it was renamed, and only the answer was lost
-                if read_bytes(path) != data:
-                    raise
-                return
-            remove(path)  # HDFS renames onto no file; a reader in between finds none, and a crash leaves the temporary
-            patiently(lambda: fs.mv(key_of(temporary), key_of(path)))
     except BaseException:
         with contextlib.suppress(OSError):
             remove(temporary)
         raise
 
 
+def _rename_new(path: Path, data: bytes) -> bool:
+    """Create a file by a rename that is only done where nothing is: True if this call's was."""
+    fs, temporary, renamed = driver_of(path), _temporary_name(path), False
+    try:
+        patiently(lambda: fs.pipe_file(key_of(temporary), data))
+        try:
+            renamed = patiently(lambda: fs.rename_new(key_of(temporary), key_of(path)))
+            failure = OSError(errno.ENOENT, "its folder is not there")
+        except OSError as error:
+            failure = error
+        # A request that is repeated, since its answer was lost, finds nothing to rename: nobody else takes that file.
+        renamed = renamed or (not exists(temporary) and exists(path) and read_bytes(path) == data)
+        if not renamed and not exists(path):
+            raise failure
+        return renamed
+    finally:
+        if not renamed:  # also so that a rename that is still under way finds nothing
+            with contextlib.suppress(OSError):
+                remove(temporary)
+
+
 def _create_remote(path: Path, data: bytes) -> bool:
     """`create_atomic` in a store. It looks first, for those that pass over the condition."""
     if exists(path):
         return False
+    if creates_by_rename(path):
+        return _rename_new(path, data)
     if has_folders(path):
         _put(path, data)
         return True

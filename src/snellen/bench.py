@@ -12,7 +12,7 @@ from snellen.analysis.accuracy import Share, share
 from snellen.classifiers import Prepared, prepare
 from snellen.classifiers.agreement import TOLERANCE, apart
 from snellen.classifiers.backends import ABLE, check_running
-from snellen.classifiers.host import best_name, host, remember, speed_name
+from snellen.classifiers.host import best_name, forget, host, remember, speed_name
 from snellen.classifiers.measure import ROUNDS, SECONDS, Measurers, batches_of, in_turn, measurers
 from snellen.classifiers.spec import parse_spec
 from snellen.classifiers.views import real_views
@@ -179,7 +179,10 @@ def _measured(
 def remember_best(
     rows: Sequence[Row], ready: Sequence[Prepared], precision: str, device: str, workers: int
 ) -> str | None:
-    """Keep every backend's best batch size, and the best backend of those that agree; its name."""
+    """Keep every backend's best batch size, and the best backend of those that agree; its name.
+
+    Where none agrees, `auto` means again what it does where nothing was measured.
+    """
     entries = {one.backend: one for one in ready if one.precision == precision}
     of_this = [row for row in rows if row.precision == precision]
     for row in of_this:
@@ -189,6 +192,9 @@ def remember_best(
         remember(one.entry, speed_name(precision, device, one.runs), speed)
     agreeing = {row.backend: row.views_per_s for row in of_this if row.agrees}
     if not agreeing:
+        for one in entries.values():
+            assert one.entry is not None
+            forget(one.entry, best_name(precision, device))
         return None
     best = max(agreeing, key=lambda backend: agreeing[backend])
     entry = entries[best].entry

@@ -1,10 +1,15 @@
 """The errors a caller can handle; each message says what was given, what was expected and what to do."""
 
+from snellen.redact import redacted
+
 
 class SnellenError(Exception):
     """Base of every error Snellen raises on purpose; `exit_code` is what the command line returns for it."""
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redacted(message))  # a message names what was given, which may be a signed URL
 
 
 class EngineError(SnellenError):

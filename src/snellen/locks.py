@@ -4,38 +4,44 @@ On this machine by `flock`: the system lets go of it when the process ends, howe
 store, some network file systems) by a lease: a small file of the process's own beside the others', rewritten every
 HEARTBEAT_SECONDS for as long as it works. A process takes the folder when it finds no lease but its own there.
 
-A lease counts as dead when its process is known to be gone (the same machine), or when it has not changed for
-EXPIRY_SECONDS by the waiting process's own clock, which no setting of the time moves: no clock of the store or of
-another machine is trusted. Until then the folder is refused, as soon as the other lease is seen to change. The safety
-of this rests on one property of the store: a file that was written is in every listing that begins later. Of two that
-come at the very same time each sees the other, and both step back for a moment of random length.
+A lease counts as dead when its process is known to be gone (the same machine), or when a process that waits has looked
+at it so often, LOOK_SECONDS apart, that it stood unchanged for EXPIRY_SECONDS. Looks are counted, and no time is read:
+neither a clock of the store or of another machine, nor how long the waiting process itself was stopped, makes a lease
+older. Until then the folder is refused, as soon as the other lease is seen to change. The safety of this rests on one
+property of the store: a file that was written is in every listing that begins later. Of two that come at the very same
+time each sees the other, and both step back for a moment of random length.
 
-A process that slept past its expiry (a suspended machine) finds its lease gone, or another's beside it. What its
-workers committed until then is sound, since a commit record decides for itself; but it changes nothing else any more.
+A beat is tried once and never waited for: the next one comes soon, and many fail before the lease expires. A process
+that slept past its expiry (a suspended machine) finds its lease gone, or another's beside it, at its next beat. Who
+takes over from a dead lease holds the next higher turn; of two leases that stand beside each other, since a write came
+late, the higher turn is the valid one. What the workers of a process that lost the folder committed until then is
+sound, since a commit record decides for itself; but it changes nothing else any more.
 """
 
 import contextlib
 import errno
-import json
-import os
-import platform
 import random
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from snellen.atomic import write_atomic
 from snellen.errors import Stopped, UsageError
-from snellen.files import entries, exists, read_bytes, remove
+from snellen.files import entries, read_bytes, remove
+from snellen.leases import holds, lease_text, owner, owner_lives, turn_of
 from snellen.places import is_remote
+from snellen.trouble import at_once
 
 HEARTBEAT_SECONDS = 10.0
-EXPIRY_SECONDS = 60.0
-# How often a process that waits looks again.
+# Some times what a request takes that hangs until the driver gives it up (60 s), and more than a process that is just
+# coming leaves its lease unchanged where each of its three requests in a row needs all of `trouble.PATIENCE_SECONDS`.
+EXPIRY_SECONDS = 300.0
+# How often a process that waits looks again, and how often it says so.
 LOOK_SECONDS = 1.0
+SAY_SECONDS = 60.0
 # How often it steps back for others that come at the same time.
 TRIES = 10
 # What a file system without `flock` says of it.
@@ -49,18 +55,26 @@ _held_here: set[str] = set()
 
 @dataclass
 class Lock:
-    """A folder that is held. `lost` is set where another process has taken it meanwhile; `lease`: what holds it."""
+    """A folder that is held.
+
+    lease: the file that holds it, of this turn; None where the system does.
+    lost: whether another process was found to have taken it, or nothing is done any more to keep it; set by the thread
+        that writes the beats, within one of these, so that it costs nothing to ask.
+    """
 
     folder: Path
-    lost: threading.Event = field(default_factory=threading.Event)
     lease: Path | None = None
+    turn: int = 1
+    lost: bool = False
 
     def check(self) -> None:
-        """Raise Stopped where the folder is no longer held; a machine that has just woken up has not noticed it yet."""
-        if self.lost.is_set() or (self.lease is not None and not exists(self.lease)):
+        """Raise Stopped where the folder is no longer held; asks the store, which may know more than the last beat."""
+        self.lost = self.lost or not _stands(self)
+        if self.lost:
             raise Stopped(
                 f"another process took over {str(self.folder)!r}, since nothing was heard of this one for "
-                f"{EXPIRY_SECONDS:.0f} s; what was finished is kept, and the same command resumes after that one"
+                f"{EXPIRY_SECONDS / 60:.0f} minutes; what was finished is kept, and the same command resumes after "
+                "that one"
             )
 
 
@@ -69,7 +83,7 @@ def only_here(folder: Path, name: str = ".lock", *, wait: bool = False, say: Say
     """Hold a folder by a lock of this name, or leases whose names begin so.
 
     wait: wait as long as another process holds it. Else UsageError where one does; one that is dead is waited out.
-    say: hears what is being waited for.
+    say: hears what is being waited for, now and then.
     """
     if not is_remote(folder):
         import fcntl
@@ -97,45 +111,58 @@ def _taken(folder: Path, owner: str = "") -> UsageError:
 @contextlib.contextmanager
 def _leased(folder: Path, name: str, wait: bool, say: Say) -> Iterator[Lock]:
     mine = folder / f"{name}.{uuid.uuid4().hex[:12]}.json"
-    lock, ended = Lock(folder, lease=mine), threading.Event()
-    _take(mine, name, wait, say)
-    thread = threading.Thread(target=_beat, args=(mine, name, lock.lost, ended), daemon=True)
+    lock, ended = _take(mine, wait, say), threading.Event()
+    thread = threading.Thread(target=_beat, args=(lock, mine, ended), daemon=True)
     thread.start()
     try:
         yield lock
     finally:
         _held_here.discard(mine.name)
         ended.set()
-        thread.join(LOOK_SECONDS)
+        thread.join(HEARTBEAT_SECONDS)
         if not thread.is_alive():  # else the store is away, and the lease expires
             with contextlib.suppress(OSError):
                 remove(mine)
 
 
-def _take(mine: Path, name: str, wait: bool, say: Say) -> None:
-    """Return when no lease but `mine` is left; UsageError as `only_here` says."""
-    folder, tries = mine.parent, 0
-    seen: dict[str, tuple[bytes, float]] = {}
+def _take(mine: Path, wait: bool, say: Say) -> Lock:
+    """The lock when no lease but `mine` is left; UsageError as `only_here` says."""
+    folder, tries, turn, said = mine.parent, 0, 1, -SAY_SECONDS
+    seen: dict[str, tuple[bytes, int]] = {}  # what each of the others said, and in how many looks it said the same
     while True:
-        others = _others(mine, name)
+        others = _others(mine)
         for other, text in others.items():
-            before = seen.get(other, (text, 0.0))[0]
-            if other not in seen or before != text:
-                seen[other] = text, time.monotonic()
-            lives = _owner_lives(other, text)
-            if lives is False or time.monotonic() - seen[other][1] > EXPIRY_SECONDS:
+            before, looks = seen.get(other, (text, -1))
+            seen[other] = text, looks + 1 if before == text else 0
+            lives = owner_lives(text, still_held=other in _held_here)
+            if lives is False or seen[other][1] * LOOK_SECONDS >= EXPIRY_SECONDS:
                 remove(folder / other)
-            elif (lives or before != text) and _holds(text) and not wait:
-                raise _taken(folder, _owner(text))
+                turn = max(turn, turn_of(text) + 1)
+                continue
+            if (lives or before != text) and holds(text) and not wait:
+                raise _taken(folder, owner(text))
+            if time.monotonic() - said >= SAY_SECONDS:
+                said = time.monotonic()
+                say(
+                    f"waiting for {owner(text)} to leave {folder}; "
+                    f"it counts as dead after {EXPIRY_SECONDS / 60:.0f} minutes without a sign of life"
+                )
         if others:
-            say(f"waiting for {_owner(next(iter(others.values())))} to leave {folder}")
             time.sleep(LOOK_SECONDS)
             continue
         _held_here.add(mine.name)
-        write_atomic(mine, _lease(0, holds=False))
-        if not _others(mine, name):
-            write_atomic(mine, _lease(1, holds=True))
-            return
+        try:
+            write_atomic(mine, lease_text(turn, 0, holds=False))
+            if not _others(mine):
+                lock = Lock(folder, mine, turn)
+                write_atomic(mine, lease_text(turn, 1, holds=True))
+                if _stands(lock):
+                    return lock
+        except BaseException:
+            _held_here.discard(mine.name)
+            with contextlib.suppress(OSError), at_once():
+                remove(mine)
+            raise
         _held_here.discard(mine.name)
         remove(mine)
         tries += 1
@@ -144,80 +171,49 @@ def _take(mine: Path, name: str, wait: bool, say: Say) -> None:
         time.sleep(random.uniform(0, 2 * LOOK_SECONDS))
 
 
-def _beat(mine: Path, name: str, lost: threading.Event, ended: threading.Event) -> None:
-    """Rewrite a lease until the work has ended; set `lost` where it is gone, or where another holder goes first."""
+def _beat(lock: Lock, mine: Path, ended: threading.Event) -> None:
+    """Rewrite a lease until the work has ended, or another process has the folder."""
     beat = 1
-    while not ended.wait(HEARTBEAT_SECONDS):
-        beat += 1
-        with contextlib.suppress(OSError):  # the store is away: at the next beat again
-            holders = [other for other, text in _others(mine, name).items() if _holds(text)]
-            if not exists(mine) or any(other < mine.name for other in holders):
-                lost.set()
-                return
-            if ended.is_set():
-                return
-            write_atomic(mine, _lease(beat, holds=True))
+    try:
+        with at_once():
+            while not ended.wait(HEARTBEAT_SECONDS):
+                beat += 1
+                with contextlib.suppress(OSError):  # the store is away: at the next beat again
+                    if not _stands(lock):
+                        return
+                    if not ended.is_set():
+                        write_atomic(mine, lease_text(lock.turn, beat, holds=True))
+    finally:
+        lock.lost = lock.lost or not ended.is_set()
 
 
-def _others(mine: Path, name: str) -> dict[str, bytes]:
+def _stands(lock: Lock) -> bool:
+    """Whether a lock's lease is there, and no other process's beside it goes before it; True where it needs none."""
+    if lock.lease is None:
+        return True
+    mine = lock.lease
+    if mine.name not in _names(mine):
+        return False
+    held = (_rank(other, text) for other, text in _others(mine).items() if holds(text))
+    return not any(rank < (-lock.turn, mine.name) for rank in held)
+
+
+def _rank(name: str, text: bytes) -> tuple[int, str]:
+    """Of leases that stand beside each other, the one of the least rank is valid."""
+    return -turn_of(text), name
+
+
+def _names(mine: Path) -> list[str]:
+    """The leases of the lock that `mine` is a lease of."""
+    start = mine.name.rsplit(".", 2)[0] + "."
+    return [file.name for file in entries(mine.parent) if file.name.startswith(start) and file.name.endswith(".json")]
+
+
+def _others(mine: Path) -> dict[str, bytes]:
     """The leases of others and what they say; one that has just gone is left out."""
     found = {}
-    for file in entries(mine.parent):
-        if file.name.startswith(f"{name}.") and file.name.endswith(".json") and file.name != mine.name:
+    for name in _names(mine):
+        if name != mine.name:
             with contextlib.suppress(FileNotFoundError):
-                found[file.name] = read_bytes(mine.parent / file.name)
+                found[name] = read_bytes(mine.parent / name)
     return found
-
-
-def _lease(beat: int, holds: bool) -> bytes:
-    record = {"host": platform.node(), "machine": _machine(), "pid": os.getpid(), "started": _started(os.getpid())}
-    return json.dumps({**record, "holds": holds, "beat": beat}).encode()
-
-
-def _parsed(text: bytes) -> dict[str, object]:
-    with contextlib.suppress(ValueError, RecursionError):
-        record = json.loads(text)
-        if isinstance(record, dict):
-            return record
-    return {}
-
-
-def _holds(text: bytes) -> bool:
-    return _parsed(text).get("holds") is True
-
-
-def _owner(text: bytes) -> str:
-    record = _parsed(text)
-    return f"process {record.get('pid', '?')} on {record.get('host', 'another machine')}"
-
-
-def _owner_lives(name: str, text: bytes) -> bool | None:
-    """Whether the process of a lease still holds it, where it is one of this machine; None where that is not known."""
-    record = _parsed(text)
-    machine, pid, started = record.get("machine"), record.get("pid"), record.get("started")
-    if machine != _machine() or not machine or not isinstance(pid, int) or not isinstance(started, int):
-        return None
-    if pid == os.getpid() and name not in _held_here:
-        return False
-    return _started(pid) == started
-
-
-def _machine() -> str:
-    """This machine since it was started, and the space of process numbers: what makes a process number mean one."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{platform.node()} {boot} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return ""
-
-
-def _started(pid: int) -> int | None:
-    """When a process was started, in ticks since the machine was; None where there is none (proc(5), `stat`, 22nd).
-
-    One that is dead and that its parent has not asked about yet is none.
-    """
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return None if fields[0] in "ZX" else int(fields[19])
-    except (OSError, ValueError, IndexError):
-        return None

@@ -1,4 +1,4 @@
-"""Where files lie: a path on this machine, or a URL that fsspec knows (`s3://…`, `gs://…`, `hdfs://…`, `memory://…`).
+"""Where files lie: a path on this machine, or a URL that fsspec knows (`s3://…`, `gs://…`, `webhdfs://…`, `memory://…`).
 
 `place` makes either from text. A place has the methods of `pathlib.Path`, and is typed as one: a URL's is a
 `upath.UPath`. Nothing of fsspec is imported for a path on this machine. What the two need done
@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from platformdirs import user_cache_path
 
 from snellen.errors import Stopped, UsageError
+from snellen.redact import has_password
 from snellen.trouble import PASSING, as_os_error
 
 _URL = re.compile(r"(?P<protocol>[A-Za-z][A-Za-z0-9+.-]+)(?:::.*)?://")
@@ -26,6 +27,16 @@ EXTRAS = {"s3fs": "s3"}
 OBJECT_STORES = frozenset(
     {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "obs", "oci", "tos", "memory"}
 )
+# File servers whose driver replaces a file by one rename; that of WebHDFS is in `webhdfs.py`. The one of hdfs://
+# removes the old file first, that of SMB renames onto no file, others copy: there a crash, or a reader in between,
+# would find no file or a part of one.
+REPLACING_SERVERS = frozenset({"sftp", "ssh", "webhdfs"})
+# Those whose driver can also rename where nothing is and say whether it did.
+CREATING_SERVERS = frozenset({"webhdfs"})
+# Protocols whose URLs name a host that is no part of the path.
+WITH_HOST = frozenset({"sftp", "ssh", "ftp", "hdfs", "webhdfs"})
+# What to give in place of a URL that cannot serve.
+INSTEAD = {"hdfs": "webhdfs://NAMENODE:9870/FOLDER"}
 
 
 def is_url(text: str) -> bool:
@@ -65,14 +76,15 @@ def _remote(text: str, protocol: str) -> Path:
     if "::" in text:
         raise UsageError(f"{text!r}: a URL of one store is expected, without ::")
     try:
-        bucket, password = urlsplit(text).netloc, urlsplit(text).password
+        bucket = urlsplit(text).netloc
     except ValueError as error:
         raise UsageError(f"{text!r} is no URL: {error}") from error
     if not bucket and protocol in OBJECT_STORES:
         raise UsageError(f"{text!r} names no bucket: give {protocol}://BUCKET/FOLDER")
-    if password:
-        shown = text.replace(f":{password}@", ":…@")
-        raise UsageError(f"{shown!r}: no passwords in a URL, which is written into runs; give it to the store's driver")
+    if not bucket and protocol == "webhdfs":
+        raise UsageError(f"{text!r} names no host: give webhdfs://NAMENODE:9870/FOLDER")
+    if has_password(text):
+        raise UsageError(f"{text!r}: no passwords in a URL; give it to the store's driver")
     try:
         driver = get_filesystem_class(protocol)
     except ValueError:
@@ -85,7 +97,7 @@ def _remote(text: str, protocol: str) -> Path:
     # Cloud drivers remember listings for ever, and another process may be writing.
     options: dict[str, Any] = {"use_listings_cache": False} if issubclass(driver, AsyncFileSystem) else {}
     try:
-        path = _upath(text, options)
+        path = _upath(text, protocol, options)
         path.fs  # noqa: B018 (some drivers connect here)
     except Exception as error:
         told = as_os_error(error)
@@ -94,13 +106,20 @@ def _remote(text: str, protocol: str) -> Path:
         why = told.strerror if told else error
         if told and told.errno in PASSING and told.errno != errno.EIO:
             raise Stopped(f"{text!r} cannot be reached: {why}; run the same command again to resume") from error
-        raise UsageError(f"{text!r} cannot be used: {why}; give it as {protocol}://BUCKET/FOLDER") from error
+        form = INSTEAD.get(protocol, f"{protocol}://BUCKET/FOLDER")
+        raise UsageError(f"{text!r} cannot be used: {why}; give it as {form}") from error
     return cast(Path, path)
 
 
-def _upath(text: str, options: dict[str, Any]) -> Any:
+def _upath(text: str, protocol: str, options: dict[str, Any]) -> Any:
     from upath import UPath
 
+    if protocol in WITH_HOST:
+        from upath.registry import register_implementation
+
+        from snellen.server_path import ServerPath
+
+        register_implementation(protocol, ServerPath, clobber=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of protocols that it has no class of its own for
         return UPath(text, **options)
@@ -119,6 +138,16 @@ def key_of(path: Path) -> str:
 def protocol_of(path: Path) -> str:
     """The protocol of a place in a store."""
     return str(cast(Any, path).protocol)
+
+
+def replaces(path: Path) -> bool:
+    """Whether a file at a place can be replaced in one step, which is what keeping runs there takes."""
+    return not is_remote(path) or protocol_of(path) in OBJECT_STORES | REPLACING_SERVERS
+
+
+def creates_by_rename(path: Path) -> bool:
+    """Whether a place is on a server that renames a file only where nothing is, and says so."""
+    return protocol_of(path) in CREATING_SERVERS
 
 
 def has_folders(path: Path) -> bool:

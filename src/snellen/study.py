@@ -1,17 +1,19 @@
 """The main path: show every image of a data set to a classifier at every zoom, and keep what it answered."""
 
+import contextlib
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from snellen.atomic import write_atomic, writing
 from snellen.classifiers import Prepared
 from snellen.datasets import DataSet, open_dataset
-from snellen.engine.drive import interruptible, job_of, run_engine, worker_count
+from snellen.engine.drive import interruptible, job_of, manned, run_engine
+from snellen.engine.held import Held
 from snellen.engine.names import run_directory
-from snellen.engine.plan import Work, open_plan
+from snellen.engine.plan import Plan, Work, open_plan
 from snellen.engine.record import on_recorded_backend, session_record
 from snellen.engine.running import Running, completed, prepare_model
 from snellen.errors import DataError, UsageError
@@ -75,10 +77,48 @@ def show(
     labels: sources that the run will be scored by; DataError where one is none, before anything is shown.
     work: what workers do with an image, where that is not to answer every view by itself.
     """
+    started, clock = time.time(), time.monotonic()
+    with opened(dataset, prepared, grid, out, running, labels=labels, keep_probs=keep_probs, work=work) as run:
+        plan = run.plan
+        with writing(plan.path):
+            tasks = plan.tasks()
+        if tasks:
+            images = sum(task.stop - task.start for task in tasks)
+            bar = running["report"].bar(images, work.cost if work else len(grid), of=plan.limit)
+            options: Running = {**running, "workers": run.workers}
+            with writing(plan.path, begun=True):
+                with interruptible(), bar as progress:
+                    run_engine(run.job, run.prepared, tasks, options, progress.advance, Held(plan.path, plan.lock))
+                plan.finish(session_record(started, time.monotonic() - clock, tasks, progress.views, run.workers))
+    return Run(plan.path, plan.record)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run that is open for work. prepared: in batches of the run's size. job: what every worker is told."""
+
+    plan: Plan
+    prepared: Prepared
+    workers: int
+    job: dict[str, Any]
+
+
+@contextlib.contextmanager
+def opened(
+    dataset: DataSet,
+    prepared: Prepared,
+    grid: Grid,
+    out: Path,
+    running: Running,
+    *,
+    labels: Sequence[str | Path | None] = (),
+    keep_probs: bool = False,
+    work: Work | None = None,
+) -> Iterator[Opened]:
+    """Start a run or take it up, with its label files beside it; takes and raises what `show` does."""
     limit, report = running["limit"], running["report"]
     if limit is not None and limit < 1:
         raise UsageError(f"limit={limit}: expected at least 1 image")
-    started, clock = time.time(), time.monotonic()
     space = prepared.card.class_space
     classes = ClassMap.of(dataset.name, dataset.classes, space) if dataset.classes is not None else None
     files, prepared = label_files(dataset, space), prepared.within(classes)
@@ -86,36 +126,29 @@ def show(
         check_labels(dataset, space, source, limit)
     with writing(out):
         prepared = on_recorded_backend(prepared, run_directory(out, dataset, prepared, grid))
-    workers = worker_count(running, prepared.device)
-    opened = open_plan(
-        dataset,
-        prepared,
-        grid,
-        out,
-        limit=limit,
-        workers=workers,
-        classes=classes,
-        keep_probs=keep_probs,
-        work=work,
-        say=report.status,
-    )
-    with opened as plan:
+    with (
+        manned(running, prepared.device) as workers,
+        open_plan(
+            dataset,
+            prepared,
+            grid,
+            out,
+            limit=limit,
+            workers=workers,
+            classes=classes,
+            keep_probs=keep_probs,
+            work=work,
+            say=report.status,
+        ) as plan,
+    ):
         for note in prepared.card.notes:
             report.status(note)
         with writing(plan.path):
             for file, text in files.items():
                 write_atomic(plan.path / file, text)
-            tasks = plan.tasks()
-        if tasks:
-            job = job_of(plan.path, dataset.spec, plan.record["fingerprint_parts"]["images"], grid, classes, keep_probs)
-            job |= asdict(work) if work else {}
-            ready = prepared.with_batch(running["batch_size"] or plan.record["batch_size"])
-            images = sum(task.stop - task.start for task in tasks)
-            with writing(plan.path, begun=True):
-                with interruptible(), report.bar(images, work.cost if work else len(grid), of=plan.limit) as progress:
-                    run_engine(job, ready, tasks, {**running, "workers": workers}, progress.advance)
-                plan.finish(session_record(started, time.monotonic() - clock, tasks, progress.views, workers))
-    return Run(plan.path, plan.record)
+        images = plan.record["fingerprint_parts"]["images"]
+        job = job_of(plan.path, dataset.spec, images, grid, classes, keep_probs) | (asdict(work) if work else {})
+        yield Opened(plan, prepared.with_batch(running["batch_size"] or plan.record["batch_size"]), workers, job)
 
 
 def label_files(dataset: DataSet, space: ClassSpace) -> dict[str, bytes]:

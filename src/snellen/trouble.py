@@ -4,9 +4,11 @@ s3fs, gcsfs, adlfs and the libraries below them have errors of their own, which 
 these libraries is imported. An error carries the system's errno, so that whoever handles a disk handles a store.
 """
 
+import contextlib
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -14,6 +16,7 @@ Result = TypeVar("Result")
 # How long a request is tried again while it fails in a way that passes. Drivers repeat a request some seconds by
 # themselves; a store that throttles or restarts is back within this, a network that is gone is not.
 PATIENCE_SECONDS = 60.0
+_hurried: ContextVar[bool] = ContextVar("_hurried", default=False)
 
 # What passes: a store that is busy, a connection that broke, an answer that did not come.
 PASSING = frozenset(
@@ -91,11 +94,21 @@ def patiently(call: Callable[[], Result]) -> Result:
 
     tries = Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, OSError) and error.errno in PASSING),
-        stop=stop_after_delay(PATIENCE_SECONDS),
+        stop=stop_after_delay(0.0 if _hurried.get() else PATIENCE_SECONDS),
         wait=wait_random_exponential(multiplier=0.5, max=10),
         reraise=True,
     )
     return tries(ask)
+
+
+@contextlib.contextmanager
+def at_once() -> Iterator[None]:
+    """Have no patience while the block runs, in this thread: what fails is not tried again."""
+    token = _hurried.set(True)
+    try:
+        yield
+    finally:
+        _hurried.reset(token)
 
 
 def _meaning(error: Exception) -> int | None:

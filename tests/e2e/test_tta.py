@@ -1,20 +1,32 @@
 """`snellen tta` and `snellen fit` as a user calls them: real files, real processes, a network that is quick."""
 
+import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
+import torch
+import torchvision.transforms.functional as tv
 from commands import one_line, run_cli
+from PIL import Image
+from safetensors.torch import load_file
+from torchvision.transforms import InterpolationMode
 
 from snellen.analysis.compare import mcnemar
 from snellen.analysis.methods import read_answered
 from snellen.labels import correct_by_labels
 from snellen.store.find import find_runs
+from snellen.tta.from_run import merged_from_run
+from snellen.tta.from_study import anytime_from_run
+from snellen.tta.methods import parse_methods
 from snellen.tta.policy import read_policy
 
 METHODS = ("center", "5crop", "max:5crop+flip", "zero:paper:224", "anytime")
@@ -25,10 +37,47 @@ def asked(methods=METHODS):
 
 
 @pytest.fixture(scope="module")
-def studied(pictures, tiny, tmp_path_factory):
+def plain(pictures, tiny_weights):
+    """What `center` and `5crop` should answer to each file, by timm and torchvision alone; whether both are clear."""
+    network = timm.create_model("lcnet_035").eval()
+    network.load_state_dict(load_file(tiny_weights))
+    found = {}
+    for path in sorted(pictures.glob("*/*.png")):
+        resized = tv.resize(Image.open(path).convert("RGB"), 256, InterpolationMode.BILINEAR)
+        crops = torch.stack([tv.to_tensor(crop) for crop in tv.five_crop(resized, 224)])  # the centre is the last
+        with torch.inference_mode():
+            probs = network((crops - 0.5) / 0.5).softmax(1)
+        best = [scores.topk(2) for scores in (probs[4], probs.mean(0))]
+        clear = all(float(two.values[0] - two.values[1]) > 1e-3 for two in best)
+        found[path.name] = [int(two.indices[0]) for two in best], clear
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(pictures, plain, tmp_path_factory):
+    """The pictures in folders of classes by which methods differ.
+
+    The network is one of random weights, which gets none of their own classes right. Here one of `center` and `5crop`
+    is right where they disagree, and both are mostly right where they do not.
+    """
+    root = tmp_path_factory.mktemp("folder")
+    disagree, agree = itertools.cycle([0, 1, 1]), itertools.cycle([True, True, False])
+    for path in sorted(pictures.glob("*/*.png")):
+        answers, _ = plain[path.name]
+        if answers[0] != answers[1]:
+            label = answers[next(disagree)]
+        else:
+            label = answers[0] if next(agree) else (answers[0] + 1) % 1000
+        (root / str(label)).mkdir(exist_ok=True)
+        shutil.copy(path, root / str(label))
+    return root
+
+
+@pytest.fixture(scope="module")
+def studied(folder, tiny, tmp_path_factory):
     """A study of two dozen pictures with all probabilities, and a policy that was fitted on it."""
     out = tmp_path_factory.mktemp("studied")
-    done = run_cli("study", pictures, "-m", tiny, "-o", out, "--keep-probs", "-q")
+    done = run_cli("study", folder, "-m", tiny, "-o", out, "--keep-probs", "-q")
     assert done.returncode == 0, done.stderr
     (run,) = find_runs(out)
     done = run_cli("fit", out, "-o", out / "policy.json", "--views", "paper:224", "--count", 9, "--error", 0.2)
@@ -38,14 +87,26 @@ def studied(pictures, tiny, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def answered(pictures, tiny, studied, tmp_path_factory):
+def answered(folder, tiny, studied, tmp_path_factory):
     """A run of methods, and what it printed as JSON."""
     out = tmp_path_factory.mktemp("answered")
-    done = run_cli("tta", pictures, "-m", tiny, *asked(), "--policy", studied[1], "-o", out, "--json")
+    done = run_cli("tta", folder, "-m", tiny, *asked(), "--policy", studied[1], "-o", out, "--json")
     assert done.returncode == 0, done.stderr
     (table,) = json.loads(done.stdout)
     (run,) = find_runs(out, methods=True)
     return run, table
+
+
+def test_answers_are_those_of_timm_and_torchvision(answered, plain):
+    run, _ = answered
+    found = read_answered(run)
+    wanted = [plain[Path(image).name] for image in run.image_ids]
+    clear = [k for k, (_, is_clear) in enumerate(wanted) if is_clear]
+    assert len(clear) >= 20
+    for place, name in enumerate(("center", "5crop")):
+        expected = np.array([answers[place] for answers, _ in wanted])
+        assert (found[name].ids == expected)[clear].all()
+        assert len(set(expected.tolist())) > 1
 
 
 def test_the_table_says_what_the_rows_say(answered):
@@ -55,6 +116,9 @@ def test_the_table_says_what_the_rows_say(answered):
     assert list(told) == list(found) == list(METHODS)
     labels = run.labels()
     right = {name: correct_by_labels(a.ids, labels, 1000) for name, a in found.items()}
+    assert 0 < right["center"].sum() < 24
+    assert (right["5crop"] & ~right["center"]).any()
+    assert (right["center"] & ~right["5crop"]).any()
     for name, row in told.items():
         assert row["accuracy"]["hits"] == right[name].sum()
         assert row["accuracy"]["n"] == 24
@@ -70,8 +134,8 @@ def test_the_table_says_what_the_rows_say(answered):
             assert row["p_holm"] >= row["mcnemar"]["p"]
     assert [told[name]["forwards"] for name in METHODS[:4]] == [1, 5, 10, 9]
     assert 2 <= told["anytime"]["forwards"] <= 9
-    assert told["anytime"]["learned_on_these_images"]
-    assert not told["center"]["learned_on_these_images"]
+    assert told["anytime"]["learned_on_these_images"] == 24
+    assert told["center"]["learned_on_these_images"] == 0
     assert {path.name for path in (run.path / "report").iterdir()} == {"methods.png", "methods.svg"}
     svg = (run.path / "report" / "methods.svg").read_text()
     assert all(name in svg for name in METHODS)
@@ -80,38 +144,70 @@ def test_the_table_says_what_the_rows_say(answered):
 def test_a_study_gives_the_same_answers_without_computing(answered, studied, tmp_path):
     """Of views that both have seen: float16 may only decide what is near to a tie."""
     study, policy = studied
+    found = read_answered(answered[0])
+    zero, anytime = parse_methods(METHODS[3:], read_policy(policy))
+    ids, forwards = anytime_from_run(study, anytime)
+    assert (ids == found["anytime"].ids).sum() >= 22
+    assert (forwards == found["anytime"].forwards).sum() >= 22
+    assert (merged_from_run(study, zero.rules, zero.merge)[0][:, 0] == found[zero.name].ids).sum() >= 22
     done = run_cli("tta", study.path, *asked(METHODS[3:]), "--policy", policy, "-o", tmp_path, "--json")
     assert done.returncode == 0, done.stderr
     (table,) = json.loads(done.stdout)
+    assert {path.name for path in tmp_path.iterdir()} == {"methods.png", "methods.svg"}
     live = {row["method"]: row for row in answered[1]["methods"]}
+    assert any(row["accuracy"]["hits"] for row in table["methods"])
     for row in table["methods"]:
         assert row["ms"] is None
         assert abs(row["accuracy"]["hits"] - live[row["method"]]["accuracy"]["hits"]) <= 1
         assert row["forwards"] == pytest.approx(live[row["method"]]["forwards"], abs=0.2)
-    assert (tmp_path / "methods.svg").is_file()
 
 
-def test_the_same_command_again_computes_nothing(answered, pictures, tiny, studied):
+def test_without_out_the_figure_of_a_study_stands_beside_it(studied, tmp_path):
+    study, _ = studied
+    done = run_cli("tta", study.path, "--method", "1crop", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert str(study.path / "report" / "methods.svg") in done.stdout
+    assert (study.path / "report" / "methods.svg").is_file()
+    assert not list(tmp_path.iterdir())
+
+
+def test_images_that_were_learned_from_are_known_in_another_folder(pictures, studied, tiny, tmp_path):
+    """Copies under other names, and only some of them, beside a picture that is new."""
+    folder = tmp_path / "some" / "goldfish"
+    folder.mkdir(parents=True)
+    for k, path in enumerate(sorted(pictures.glob("*/*"))[:5]):
+        (folder / f"copy-{k}.png").write_bytes(path.read_bytes())
+    Image.new("RGB", (60, 50), "green").save(folder / "new.png")
+    methods = ["center", "anytime", f"mean:top2@{studied[0].path}"]
+    done = run_cli(
+        "tta", folder.parent, "-m", tiny, *asked(methods), "--policy", studied[1], "-o", tmp_path / "out", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    (table,) = json.loads(done.stdout)
+    assert [row["learned_on_these_images"] for row in table["methods"]] == [0, 5, 5]
+
+
+def test_the_same_command_again_computes_nothing(answered, folder, tiny, studied):
     run, _ = answered
     out = run.path.parents[2]
     before = sorted(path.stat().st_mtime_ns for path in (run.path / "parts").iterdir())
-    done = run_cli("tta", pictures, "-m", tiny, *asked(), "--policy", studied[1], "-o", out)
+    done = run_cli("tta", folder, "-m", tiny, *asked(), "--policy", studied[1], "-o", out)
     assert done.returncode == 0, done.stderr
     assert sorted(path.stat().st_mtime_ns for path in (run.path / "parts").iterdir()) == before
     assert "against center" in done.stdout
     assert "optimistic" in done.stdout
-    other = run_cli("tta", pictures, "-m", tiny, "--method", "center", "-o", out, "--limit", 2, "-q")
+    other = run_cli("tta", folder, "-m", tiny, "--method", "center", "-o", out, "--limit", 2, "-q")
     assert other.returncode == 0, other.stderr
     assert len(find_runs(out, methods=True)) == 2, "other methods have a directory of their own"
 
 
-def test_killed_run_resumes(answered, pictures, tiny, studied, tmp_path):
+def test_killed_run_resumes(answered, folder, tiny, studied, tmp_path):
     command = [
         sys.executable,
         "-m",
         "snellen.cli",
         "tta",
-        str(pictures),
+        str(folder),
         "-m",
         tiny,
         *asked(),
@@ -180,6 +276,7 @@ def test_bad_calls_cost_one_line(pictures, tiny, studied, tmp_path):
         (["--method", "anytime", "--policy", tmp_path / "half.py"], "damaged"),
         (["--method", "anytime", "--policy", tmp_path / "none.json"], "cannot be read"),
         (["--method", "mean:top36@nowhere"], "nowhere"),
+        (["--method", "center", "--policy", policy], "no method takes one"),
         ([], "--method"),
     ]
     for options, says in calls:
@@ -198,9 +295,20 @@ def test_a_study_that_cannot_answer_says_so(studied, tmp_path, make_run):
         ("mean:top36@nowhere", "nowhere"),
     ):
         assert says in one_line(run_cli("tta", study.path, "--method", method, "-o", tmp_path))
-    assert "leave -m out" in one_line(run_cli("tta", study.path, "-m", "x", "--method", "1crop", "-o", tmp_path))
+    for options, needless in (
+        (["-m", "x"], "--model"),
+        (["--precision", "fp32"], "--precision"),
+        (["--limit", 3, "--root", tmp_path], "--root, --limit"),
+        (["--classnames", "openai", "--workers", "auto"], "--classnames, --workers"),
+    ):
+        line = one_line(run_cli("tta", study.path, *options, "--method", "1crop", "-o", tmp_path))
+        assert f"leave {needless} out" in line
+    assert "no method takes one" in one_line(
+        run_cli("tta", study.path, "--method", "1crop", "--policy", studied[1], "-o", tmp_path)
+    )
     bare = make_run(4)
-    for method in ("gmean:paper:in", "mean:top2@" + str(bare.path)):
+    assert "gmean needs" in one_line(run_cli("tta", study.path, "--method", "gmean:paper:in", "-o", tmp_path))
+    for method in ("vote:paper:in", "mean:top2@" + str(bare.path)):
         assert "--keep-probs" in one_line(run_cli("tta", bare.path, "--method", method, "-o", tmp_path))
 
 
@@ -212,6 +320,16 @@ def test_fit_says_what_it_learned_and_what_it_cannot(studied, tmp_path, make_run
     assert len(read_policy(tmp_path / "policy.json")) == 5
     assert "too few" in one_line(run_cli("fit", study.path, "-o", tmp_path / "x.json", "--error", 0.01))
     assert "lacks" in one_line(run_cli("fit", study.path, "-o", tmp_path / "x.json", "--views", "5crop"))
+    assert "at least 1599999997" in one_line(run_cli("fit", study.path, "-o", tmp_path / "x.json", "--error", 1e-9))
+    itself = f"top9@{study.path}"
+    line = one_line(run_cli("fit", study.path, "-o", tmp_path / "x.json", "--views", itself, "--error", 0.2))
+    assert "was learned from all but 0 of these 24 images" in line
     assert "no directory" in one_line(run_cli("fit", tmp_path / "nothing", "-o", tmp_path / "x.json"))
     assert "--keep-probs" in one_line(run_cli("fit", make_run(40).path, "-o", tmp_path / "x.json"))
     assert not (tmp_path / "x.json").exists()
+
+
+def test_answers_of_methods_are_nothing_to_learn_from(answered, tmp_path):
+    line = one_line(run_cli("fit", answered[0].path, "-o", tmp_path / "x.json"))
+    assert "holds answers of methods, which `snellen tta` made" in line
+    assert "answers of methods" in one_line(run_cli("tta", answered[0].path, "--method", "1crop", "-o", tmp_path))

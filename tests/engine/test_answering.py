@@ -6,11 +6,11 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 
 import numpy as np
 import pytest
+from disturbed import wait_for
 from looking import tree
 from PIL import Image
 from vlm_stub import Reply, VlmStub, error, fault
@@ -21,10 +21,13 @@ from snellen.classifiers.vlm import chat
 from snellen.classifiers.vlm.prepare import prepare_vlm
 from snellen.datasets import open_dataset
 from snellen.engine.answering import run_answering
+from snellen.engine.held import Held
 from snellen.engine.worker import Task
 from snellen.errors import ModelError, SnellenError, Stopped
 from snellen.labels import IMAGENET_1K, ClassMap
-from snellen.store.commits import read_commits
+from snellen.locks import Lock
+from snellen.places import place
+from snellen.store.commits import commit_path, read_commits
 from snellen.store.reader import Run
 from snellen.zoom.grid import Grid
 
@@ -72,6 +75,12 @@ def prepared(stub, options="", classmap=None):
     return prepare_vlm(parse_spec(f"vlm/m@{stub.url}{options}"), classmap=classmap)
 
 
+def answer_all(job, model, tasks, heard):
+    """Do the tasks in a run that this process holds."""
+    run = place(job["run"])
+    run_answering(job, model, tasks, heard, Held(run, Lock(run)))
+
+
 def finished(path, model):
     """The run as a reader sees it."""
     record = {
@@ -111,7 +120,7 @@ def test_a_whole_run_over_a_server_that_fails_a_fifth_of_the_time(folder, tmp_pa
     heard = []
     with VlmStub(lambda image, attempt: fault(image, attempt) or say(image)) as stub:
         model = prepared(stub, ",concurrency=5")
-        run_answering(job(folder, tmp_path / "run"), model, TASKS, heard.append)
+        answer_all(job(folder, tmp_path / "run"), model, TASKS, heard.append)
         assert stub.most <= 5
         assert stub.answered == Counter({sha: 1 for _, sha, _ in truth(folder)}), "two equal images are asked once"
         assert {headers["Authorization"] for _, headers in stub.seen} == {f"Bearer {KEY}"}
@@ -151,9 +160,9 @@ def test_a_whole_run_over_a_server_that_fails_a_fifth_of_the_time(folder, tmp_pa
 def test_the_cache_serves_another_run_and_gives_the_same_rows(folder, tmp_path):
     with VlmStub(lambda image, attempt: model_of(folder)(image)) as stub:
         model = prepared(stub)
-        run_answering(job(folder, tmp_path / "one"), model, TASKS, lambda n: None)
+        answer_all(job(folder, tmp_path / "one"), model, TASKS, lambda n: None)
         asked = stub.asked.copy()
-        run_answering(job(folder, tmp_path / "two"), model, [Task(0, 0, 48)], lambda n: None)
+        answer_all(job(folder, tmp_path / "two"), model, [Task(0, 0, 48)], lambda n: None)
         assert stub.asked == asked
     one, two = (finished(tmp_path / name, model) for name in ("one", "two"))
     for kind in ("samples", "predictions", "answers"):
@@ -167,10 +176,14 @@ from snellen.classifiers.vlm import chat
 from snellen.classifiers.vlm.prepare import prepare_vlm
 from snellen.classifiers.spec import parse_spec
 from snellen.engine.answering import run_answering
+from snellen.engine.held import Held
 from snellen.engine.worker import Task
+from snellen.locks import Lock
+from snellen.places import place
 chat.FIRST_WAIT = chat.JITTER = 0.001
 job, spec, tasks = json.loads(sys.stdin.read())
-run_answering(job, prepare_vlm(parse_spec(spec)), [Task(*task) for task in tasks], lambda n: None)
+held = Held(place(job["run"]), Lock(place(job["run"])))
+run_answering(job, prepare_vlm(parse_spec(spec)), [Task(*task) for task in tasks], lambda n: None, held)
 """
 
 
@@ -186,14 +199,10 @@ def test_killed_in_the_middle_nothing_that_was_kept_is_asked_again(folder, tmp_p
         )
         child.stdin.write(request)
         child.stdin.close()
-        end = time.monotonic() + 60
-        while sum(stub.answered.values()) < after:
-            assert time.monotonic() < end, "waited in vain"
-            assert child.poll() is None
-            time.sleep(0.002)
+        wait_for(lambda: sum(stub.answered.values()) >= after, process=child)
         child.send_signal(signal.SIGKILL)
-        child.wait()
-        time.sleep(0.1)  # requests under way come to their end
+        assert child.wait() == -signal.SIGKILL
+        wait_for(lambda: stub.under_way == 0)
         before = tree(tmp_path / "run")
         committed = read_commits(tmp_path / "run")
         kept = {path.stem for path in (tmp_path / "cache" / "answers").glob("*/*.json")} - {"call"}
@@ -202,9 +211,9 @@ def test_killed_in_the_middle_nothing_that_was_kept_is_asked_again(folder, tmp_p
         asked = stub.asked.copy()
         left = [Task(*task) for task in tasks if task[0] not in committed]
         model = prepare_vlm(parse_spec(spec))
-        run_answering(job(folder, tmp_path / "run"), model, left, lambda n: None)
+        answer_all(job(folder, tmp_path / "run"), model, left, lambda n: None)
         assert all(stub.asked[sha] == asked[sha] for sha in kept)
-        run_answering(job(folder, tmp_path / "whole"), model, [Task(0, 0, 48)], lambda n: None)
+        answer_all(job(folder, tmp_path / "whole"), model, [Task(0, 0, 48)], lambda n: None)
     after_it = tree(tmp_path / "run")
     assert all(after_it[name] == digest for name, digest in before.items() if name.startswith("commits"))
     run, whole = (finished(tmp_path / name, model) for name in ("run", "whole"))
@@ -217,8 +226,8 @@ def test_shards_without_an_answer_and_without_an_image(folder, tmp_path):
     with VlmStub(lambda image, attempt: Reply("hen")) as stub:
         tasks = [Task(0, 15, 16), Task(1, 5, 5), Task(2, 31, 33, skip={32: "it kills"}), Task(3, 0, 2, commit=False)]
         model = prepared(stub)
-        run_answering(job(folder, tmp_path / "run"), model, tasks, heard.append)
-        run_answering(job(folder, tmp_path / "none"), model, [], heard.append)
+        answer_all(job(folder, tmp_path / "run"), model, tasks, heard.append)
+        answer_all(job(folder, tmp_path / "none"), model, [], heard.append)
     commits = read_commits(tmp_path / "run")
     assert {k: (c["images"], c["errors"], c["views"]) for k, c in commits.items()} == {
         0: (1, 1, 0),
@@ -236,7 +245,7 @@ def test_only_classes_of_the_data_set_are_asked_for_and_taken(folder, tmp_path):
     classmap = ClassMap.of("two", [["n02123045", "n02123159"], ["n01514859"]], IMAGENET_1K)
     with VlmStub(lambda image, attempt: model_of(folder)(image)) as stub:
         model = prepared(stub, ",match=fuzzy", classmap)
-        run_answering(job(folder, tmp_path / "run", classmap), model, TASKS, lambda n: None)
+        answer_all(job(folder, tmp_path / "run", classmap), model, TASKS, lambda n: None)
         assert {body["messages"][0]["content"][0]["text"].partition("Classes:\n")[2] for body, _ in stub.seen} == {
             "hen\ntabby cat\ntiger cat"
         }
@@ -244,12 +253,38 @@ def test_only_classes_of_the_data_set_are_asked_for_and_taken(folder, tmp_path):
     assert ids == {-1, 8, 281}, "a tench is none of them"
 
 
+@pytest.mark.parametrize("there", ["another run's", "not whole", "of other images", "its own"])
+def test_a_record_that_came_meanwhile_counts_only_if_it_is_this_run_s(there, folder, tmp_path):
+    """Another command had the run for a while: a shard is not taken for done by what only lies in its place."""
+    planned, task = job(folder, tmp_path / "run"), Task(0, 0, 3, fingerprint="ours")
+    with VlmStub(lambda image, attempt: Reply("hen")) as stub:
+        model = prepared(stub)
+        answer_all(planned, model, [task], lambda n: None)
+        record = commit_path(tmp_path / "run", 0)
+        said = json.loads(record.read_text())
+        record.write_text(
+            {
+                "another run's": json.dumps(said | {"fingerprint": "theirs"}),
+                "not whole": record.read_text()[:-9],
+                "of other images": json.dumps(said | {"stop": 4}),
+                "its own": record.read_text(),
+            }[there]
+        )
+        before = tree(tmp_path / "run")
+        if there == "its own":
+            answer_all(planned, model, [task], lambda n: None)
+        else:
+            with pytest.raises(Stopped, match=r"shard 0 of .* not this run's, or not whole; run the same command"):
+                answer_all(planned, model, [task], lambda n: None)
+    assert tree(tmp_path / "run") == before, "the later files are taken away, and nothing else"
+
+
 def test_refused_images_are_listed(folder, tmp_path):
     bad = [sha for _, sha, _ in truth(folder)][7]
     decide = model_of(folder)
     with VlmStub(lambda image, attempt: error(400, "too blurred") if image == bad else decide(image)) as stub:
         model = prepared(stub)
-        run_answering(job(folder, tmp_path / "run"), model, TASKS, lambda n: None)
+        answer_all(job(folder, tmp_path / "run"), model, TASKS, lambda n: None)
     run = finished(tmp_path / "run", model)
     assert ("n01440764/07.png", "the server refuses it (HTTP 400: too blurred)") in run.errors
     assert len(run.errors) == 4
@@ -260,11 +295,11 @@ def test_a_wrong_call_or_a_lost_server_commits_nothing_wrong(folder, tmp_path):
     with VlmStub(lambda image, attempt: error(422, "unknown field seed")) as stub:
         for tasks in (TASKS, [Task(1, 7, 8)]):
             with pytest.raises(ModelError, match="unknown field seed"):
-                run_answering(job(folder, tmp_path / "run"), prepared(stub), tasks, lambda n: None)
+                answer_all(job(folder, tmp_path / "run"), prepared(stub), tasks, lambda n: None)
         stub.decide = lambda image, attempt: error(502, "bad gateway")
         for tasks in (TASKS, [Task(1, 7, 8)]):
             with pytest.raises(Stopped, match="bad gateway"):
-                run_answering(job(folder, tmp_path / "run"), prepared(stub, ",retries=1"), tasks, lambda n: None)
+                answer_all(job(folder, tmp_path / "run"), prepared(stub, ",retries=1"), tasks, lambda n: None)
     assert not read_commits(tmp_path / "run")
 
 
@@ -278,12 +313,12 @@ def test_data_that_went_away_or_changed(folder, tmp_path):
                 folder.rename(folder.with_name("unmounted"))
 
         with pytest.raises(Stopped, match="the same command resumes"):
-            run_answering(planned, model, TASKS, vanish)
+            answer_all(planned, model, TASKS, vanish)
         folder.with_name("unmounted").rename(folder)
-        run_answering(planned, model, TASKS[:1], lambda n: None)
+        answer_all(planned, model, TASKS[:1], lambda n: None)
         (folder / "n01440764" / "00.png").unlink()
         with pytest.raises(SnellenError, match="changed while the run was going on"):
-            run_answering(planned, model, TASKS, lambda n: None)
+            answer_all(planned, model, TASKS, lambda n: None)
 
 
 def test_the_photographs_that_ship(examples_dir, tmp_path):
@@ -304,6 +339,6 @@ def test_the_photographs_that_ship(examples_dir, tmp_path):
         stub.decide = name
         planned = job("examples", tmp_path / "run") | {"data": dataset.spec}
         model = prepared(stub, ",max_side=5000")
-        run_answering(planned, model, [Task(0, 0, len(dataset.items))], lambda n: None)
+        answer_all(planned, model, [Task(0, 0, len(dataset.items))], lambda n: None)
     run = finished(tmp_path / "run", model)
     assert [row[0] for row in run.answers().tolist()] == [row[0] for row in labels]

@@ -30,7 +30,7 @@ def test_a_child_works_for_the_process_that_started_it():
     assert FAILED in done.stdout
 
 
-@pytest.mark.parametrize("module", ["snellen.engine.worker", "snellen.engine.decoders"])
+@pytest.mark.parametrize("module", ["snellen.engine.worker", "snellen.engine.decoding"])
 def test_a_child_that_was_taken_in_by_another_ends_at_once(module):
     *command, parent = child_command(module)
     assert parent == str(os.getpid())

@@ -188,9 +188,9 @@ def test_images_that_end_their_decode_process(folder, tmp_path, monkeypatch):
 
 def test_a_decode_process_killed_by_chance_costs_nothing(pair, tmp_path):
     committed(pair[1], tmp_path / "before", Task(0, 0, 1))
-    killed = [child for child in psutil.Process().children() if "decoders" in " ".join(child.cmdline())]
-    for child in killed:
-        child.kill()
+    killed = [child._process for child in pair[1]._pool._children if child._process]
+    for process in killed:
+        process.kill()
     assert killed
     both(pair, tmp_path, Task(0, 0, 7))
 
@@ -223,9 +223,9 @@ def test_a_job_on_a_gpu_gets_this_worker(folder, tmp_path):
     assert worker.decoders >= 1
 
 
-@pytest.mark.parametrize(("device", "workers"), [("cuda:1", 1), ("cuda", 3)])
+@pytest.mark.parametrize(("device", "workers"), [("cuda:1", 1), ("cuda", 1), ("cuda", 3), ("cuda", 6)])
 def test_a_worker_has_the_cores_of_as_many_as_there_are(folder, tmp_path, monkeypatch, device, workers):
-    """On three GPUs: all cores for the worker of one that was named, a third for each of three."""
+    """On three GPUs: all cores for one worker, a third for each of three, a sixth for each of two on each GPU."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
     monkeypatch.setattr(local, "cores", lambda: list(range(12)))
     monkeypatch.setattr(gpu, "cores", lambda: list(range(12)))
@@ -244,9 +244,10 @@ def test_a_worker_has_the_cores_of_as_many_as_there_are(folder, tmp_path, monkey
         def classifier(self):
             return classifier_on("cpu")
 
-    crew = local.LocalCrew({"run": str(tmp_path), "keep_probs": False}, Ready(device))
+    crew = local.LocalCrew({"run": str(tmp_path), "keep_probs": False, "sharing": workers}, Ready(device))
     crew.start()
-    _, job = crew.next_event()
+    while "run" not in (job := (crew.next_event() or (0, {}))[1]):
+        pass
     crew.end()
     worker = load_gpu_worker(job, Ready(job["model"]["device"]), open_dataset(folder), GRID, None)
     assert worker.decoders == 12 // workers

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import pytest
-from disturbed import command, lost_rows, run, start, wait_for
+from disturbed import Hold, command, lost_rows, run, start, wait_for
 from looking import commits, only_run
 
 
@@ -107,9 +107,11 @@ def read_only(*folders):
 @pytest.mark.parametrize("which", ["parts", "commits"])
 def test_a_directory_made_read_only_in_the_middle(which, pictures, tiny, undisturbed, tmp_path, tally):
     with tally.fault("directory made read-only in the middle") as case:
-        process = start(pictures, tiny, tmp_path, "-q")
+        hold = Hold(tmp_path, 3)
+        process = start(pictures, tiny, tmp_path, "-q", env=hold.environment)
         wait_for(lambda: len(commits(tmp_path)) >= 3)
         with read_only(only_run(tmp_path) / which):
+            hold.release()
             _, errors = process.communicate(timeout=60)
             assert process.returncode == 3, errors
             assert "to resume" in errors
@@ -132,9 +134,11 @@ def test_a_directory_read_only_from_the_start(pictures, tiny, tmp_path, tally):
 
 def test_a_run_directory_that_is_moved_away_in_the_middle(pictures, tiny, undisturbed, tmp_path, tally):
     with tally.fault("run directory moved away in the middle") as case:
-        process = start(pictures, tiny, tmp_path / "out", "-q")
+        hold = Hold(tmp_path / "out", 2)
+        process = start(pictures, tiny, tmp_path / "out", "-q", env=hold.environment)
         wait_for(lambda: len(commits(tmp_path / "out")) >= 2)
         (tmp_path / "out").rename(tmp_path / "away")
+        hold.release()
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 3, errors
         assert not (tmp_path / "out").exists(), "what was moved away is not made again in its place"

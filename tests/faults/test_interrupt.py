@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from disturbed import committed, goes_on, lost_rows, run, start, wait_for
+from disturbed import Hold, committed, goes_on, lost_rows, run, start, wait_for
 from looking import commits
 
 ADVICE = "snellen: interrupted; run the same command again to resume"
@@ -18,19 +18,20 @@ def interrupt(process, number):
 
 
 def check_stopped(process, lines):
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 3, errors
-    assert (lines + errors).splitlines()[-1] == ADVICE
-    assert "Traceback" not in errors
+    """A process that has ended, and all that it said."""
+    assert process.returncode == 3, lines
+    assert lines.splitlines()[-1] == ADVICE
+    assert "Traceback" not in lines
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_in_the_middle(number, pictures, tiny, undisturbed, tmp_path, tally):
     with tally.fault(signal.Signals(number).name) as case:
-        process = start(pictures, tiny, tmp_path, "-q")
+        process = start(pictures, tiny, tmp_path, "-q", env=Hold(tmp_path, 2).environment)
         wait_for(lambda: len(commits(tmp_path)) >= 2)
         interrupt(process, number)
-        check_stopped(process, "")
+        _, errors = process.communicate(timeout=60)
+        check_stopped(process, errors)
         before = committed(tmp_path)
         assert run(pictures, tiny, tmp_path).returncode == 0
         after = commits(tmp_path)
@@ -50,10 +51,13 @@ def test_interrupted_at_random_moments(number, pictures, tiny, undisturbed, tmp_
         if not goes_on(process, rng.uniform(0, undisturbed.seconds / 3)):
             process.communicate()
             break
+        interrupt(process, number)
+        _, errors = process.communicate(timeout=60)
+        committed(tmp_path)
+        if process.returncode == 0:  # it was done just before
+            break
         with tally.fault(signal.Signals(number).name):
-            interrupt(process, number)
-            check_stopped(process, first)
-            committed(tmp_path)
+            check_stopped(process, first + errors)
     with tally.fault("the same command after interrupts") as case:
         done = run(pictures, tiny, tmp_path)
         assert done.returncode == 0, done.stderr
@@ -64,7 +68,7 @@ def test_interrupted_at_random_moments(number, pictures, tiny, undisturbed, tmp_
 def test_an_impatient_user(pictures, tiny, undisturbed, tmp_path, tally):
     """Ctrl-C four times in a row."""
     with tally.fault("SIGINT, again and again") as case:
-        process = start(pictures, tiny, tmp_path, "-q")
+        process = start(pictures, tiny, tmp_path, "-q", env=Hold(tmp_path, 1).environment)
         wait_for(lambda: commits(tmp_path))
         for _ in range(4):
             if process.poll() is None:

@@ -1,16 +1,25 @@
 """`kill -9` at moments nobody chose: what was committed stays, the rest is done again, nothing comes twice."""
 
+import contextlib
 import os
 import random
 import signal
-import time
 
 import pytest
-from disturbed import committed, goes_on, kill_group, lost_rows, run, running, start, wait_for, workers_of
+from disturbed import Hold, committed, goes_on, kill_group, lost_rows, run, running, start, wait_for, workers_of
 from looking import commits, record
 
 # Workers that die in a row before they are ready end a study; a test that kills more of one study would meet that.
 WORKERS_KILLED_OF_ONE_STUDY = 2
+
+
+def still_runs_at_random(rng, process, out, seconds):
+    """Wait for a moment that nobody chose, by time or by commits; whether the command has not ended before."""
+    if rng.random() < 0.5:
+        return goes_on(process, rng.uniform(0, seconds))
+    enough = len(commits(out)) + rng.randint(1, 8)
+    wait_for(lambda: len(commits(out)) >= enough, process=process)
+    return goes_on(process, rng.uniform(0, 0.05))
 
 
 def check_whole(out, before, undisturbed):
@@ -27,7 +36,7 @@ def kill_until_done(rng, data, model, out, undisturbed, tally, fault, most, only
     kills, before = 0, {}
     while kills < most:
         process = start(data, model, out, "-q")
-        if not goes_on(process, rng.uniform(0, undisturbed.seconds)):
+        if not still_runs_at_random(rng, process, out, undisturbed.seconds):
             _, errors = process.communicate()
             assert process.returncode == 0, errors
             break
@@ -36,7 +45,7 @@ def kill_until_done(rng, data, model, out, undisturbed, tally, fault, most, only
                 children = workers_of(process.pid)
                 process.kill()
                 process.communicate()
-                wait_for(lambda children=children: not any(map(running, children)), 10)
+                wait_for(lambda children=children: not any(map(running, children)))
             else:
                 kill_group(process)
             kills += 1
@@ -52,9 +61,8 @@ def kill_until_done(rng, data, model, out, undisturbed, tally, fault, most, only
 
 def test_killed_in_the_middle_the_rest_is_done(pictures, tiny, undisturbed, tmp_path, tally):
     with tally.fault("kill -9 of the whole process group") as case:
-        process = start(pictures, tiny, tmp_path, "-q")
+        process = start(pictures, tiny, tmp_path, "-q", env=Hold(tmp_path, 5).environment)
         wait_for(lambda: len(commits(tmp_path)) >= 5)
-        time.sleep(0.1)
         kill_group(process)
         before = committed(tmp_path)
         done = run(pictures, tiny, tmp_path)
@@ -91,9 +99,11 @@ def test_commands_killed_without_their_workers(pictures, tiny, undisturbed, tmp_
 
 def test_one_killed_worker_is_replaced(pictures, tiny, undisturbed, tmp_path, tally):
     with tally.fault("kill -9 of one worker") as case:
-        process = start(pictures, tiny, tmp_path, "-q")
+        hold = Hold(tmp_path, 3)
+        process = start(pictures, tiny, tmp_path, "-q", env=hold.environment)
         wait_for(lambda: len(commits(tmp_path)) >= 3)
         os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+        hold.release()
         _, errors = process.communicate()
         assert process.returncode == 0, errors
         case.lost = lost_rows(tmp_path, undisturbed.rows)
@@ -108,9 +118,11 @@ def test_workers_killed_at_random_moments(pictures, tiny, undisturbed, tmp_path,
         process = start(pictures, tiny, out, "-q")
         hit = 0
         for _ in range(WORKERS_KILLED_OF_ONE_STUDY):
-            if goes_on(process, rng.uniform(0, undisturbed.seconds / 2)) and (workers := workers_of(process.pid)):
-                os.kill(rng.choice(workers), signal.SIGKILL)
-                hit += 1
+            moment = still_runs_at_random(rng, process, out, undisturbed.seconds / 2)
+            if moment and (workers := workers_of(process.pid)):
+                with contextlib.suppress(ProcessLookupError):  # it has just ended, since all is done
+                    os.kill(rng.choice(workers), signal.SIGKILL)
+                    hit += 1
         with tally.fault("kill -9 of one worker", times=hit) as case:
             _, errors = process.communicate(timeout=300)
             assert process.returncode == 0, errors

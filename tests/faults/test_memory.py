@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from disturbed import command, lost_rows
+from disturbed import Hold, command, lost_rows
 
 import snellen
 
@@ -29,11 +29,14 @@ def workers_below(pid):
 
 
 class Killer(threading.Thread):
-    """As the kernel in a control group of `limit` bytes: counts, then kills the largest of its processes."""
+    """As the kernel in a control group of `limit` bytes: counts, then kills the largest of its processes.
 
-    def __init__(self, pid, events, limit):
+    hold: what keeps the workers where they need their memory until one was killed.
+    """
+
+    def __init__(self, pid, events, limit, hold):
         super().__init__(daemon=True)
-        self.pid, self.events, self.limit = pid, events, limit
+        self.pid, self.events, self.limit, self.hold = pid, events, limit, hold
         self.kills, self.peak, self.most = 0, 0, 0
 
     def run(self):
@@ -48,10 +51,12 @@ class Killer(threading.Thread):
                 self.kills += 1
                 self.events.write_text(f"oom 1\noom_kill {self.kills}\n")
                 max(found, key=found.get).kill()
+                if self.kills == 1:
+                    self.hold.release()
             time.sleep(0.02)
 
 
-def watched(root, limit, *arguments):
+def watched(root, limit, *arguments, hold=None):
     """The command under a Killer, to its end."""
     (root / "proc" / "self").mkdir(parents=True, exist_ok=True)
     (root / "sys" / "fs" / "cgroup").mkdir(parents=True, exist_ok=True)
@@ -59,8 +64,9 @@ def watched(root, limit, *arguments):
     events = root / "sys" / "fs" / "cgroup" / "memory.events"
     events.write_text("oom 0\noom_kill 0\n")
     call = [sys.executable, str(COUNTED), str(root), *arguments]
-    process = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    killer = Killer(process.pid, events, limit)
+    environment = hold.environment if hold else None
+    process = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
+    killer = Killer(process.pid, events, limit, hold)
     killer.start()
     _, errors = process.communicate(timeout=300)
     killer.join(10)
@@ -78,7 +84,8 @@ def test_memory_for_one_worker_only(pictures, tiny, undisturbed, tmp_path, tally
     assert one.most == 1
     with tally.fault("memory for one worker of two") as case:
         arguments = study(pictures, tiny, tmp_path / "out")
-        code, errors, two = watched(tmp_path / "root", int(1.4 * one.peak), *arguments)
+        hold = Hold(tmp_path / "out", 1)
+        code, errors, two = watched(tmp_path / "root", int(1.4 * one.peak), *arguments, hold=hold)
         assert code == 0, errors
         assert two.kills == 1, f"killed {two.kills} times"
         assert "memory is short: going on with 1 worker" in errors

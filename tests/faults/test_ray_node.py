@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from disturbed import committed, kill_group, lost_rows, run, start, wait_for
+from disturbed import Hold, committed, kill_group, lost_rows, run, start, wait_for
 from looking import commits
 
 pytest.importorskip("ray")
@@ -13,10 +13,18 @@ STORE = 100_000_000
 
 
 @pytest.fixture
-def cluster():
+def hold(tmp_path):
+    """What keeps the study at three commits."""
+    return Hold(tmp_path, 3)
+
+
+@pytest.fixture
+def cluster(hold, monkeypatch):
     """Three nodes of one core each on this machine; the first has the cluster's head."""
     from ray.cluster_utils import Cluster
 
+    for name, value in hold.variables.items():
+        monkeypatch.setenv(name, value)
     node = {"num_cpus": 1, "object_store_memory": STORE}
     made = Cluster(initialize_head=True, connect=False, head_node_args={**node, "include_dashboard": False})
     made.nodes = [made.add_node(**node) for _ in range(2)]
@@ -26,19 +34,20 @@ def cluster():
 
 
 @pytest.mark.slow
-def test_a_killed_node(cluster, pictures, tiny, undisturbed, tmp_path, tally):
+def test_a_killed_node(cluster, hold, pictures, tiny, undisturbed, tmp_path, tally):
     with tally.fault("Ray: node killed") as case:
         options = ("-q", "--engine", "ray", "--ray-address", cluster.address, "--workers", "3")
         process = start(pictures, tiny, tmp_path, *options, env=os.environ | ENVIRONMENT)
         wait_for(lambda: len(commits(tmp_path)) >= 3)
         cluster.remove_node(cluster.nodes[0], allow_graceful=False)
+        hold.release()
         _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
         case.lost = lost_rows(tmp_path, undisturbed.rows)
 
 
 @pytest.mark.slow
-def test_a_killed_driver(cluster, pictures, tiny, undisturbed, tmp_path, tally):
+def test_a_killed_driver(cluster, hold, pictures, tiny, undisturbed, tmp_path, tally):
     """Started again at once, maybe beside the last actors of the dead one."""
     options = ("--engine", "ray", "--ray-address", cluster.address)
     with tally.fault("Ray: driver killed") as case:
@@ -46,6 +55,7 @@ def test_a_killed_driver(cluster, pictures, tiny, undisturbed, tmp_path, tally):
         wait_for(lambda: len(commits(tmp_path)) >= 3)
         kill_group(process)
         before = committed(tmp_path)
+        hold.release()
         done = run(pictures, tiny, tmp_path, *options, env=ENVIRONMENT)
         assert done.returncode == 0, done.stderr
         after = commits(tmp_path)

@@ -5,19 +5,21 @@ import time
 from pathlib import Path
 
 import pytest
-from disturbed import lost_rows, run, start, wait_for
+from disturbed import Hold, lost_rows, run, start, wait_for
 from looking import commits
 from safetensors.torch import load_file, save_file
 
 
 def test_the_second_is_refused_while_the_first_works(pictures, tiny, undisturbed, tmp_path, tally):
     with tally.fault("a second command in the same directory") as case:
-        process = start(pictures, tiny, tmp_path, "-q")
+        hold = Hold(tmp_path, 1)
+        process = start(pictures, tiny, tmp_path, "-q", env=hold.environment)
         wait_for(lambda: commits(tmp_path))
         second = run(pictures, tiny, tmp_path)
         assert second.returncode == 2
         assert "another process is working" in second.stderr
         assert len(second.stderr.strip().splitlines()) == 1
+        hold.release()
         process.communicate()
         assert process.returncode == 0
         case.lost = lost_rows(tmp_path, undisturbed.rows)
@@ -44,7 +46,8 @@ def test_other_weights_under_the_same_name_are_refused_at_any_moment(
     weights = Path(shutil.copy(tiny_weights, tmp_path / "w.safetensors"))
     model, out = f"timm/lcnet_035@{weights},mean=0.5,std=0.5", tmp_path / "out"
     with tally.fault("a command with other weights in the same directory") as case:
-        process = start(pictures, model, out, "-q")
+        hold = Hold(out, 1)
+        process = start(pictures, model, out, "-q", env=hold.environment)
         wait_for(lambda: commits(out))
         state = load_file(weights)
         next(iter(state.values())).add_(1)
@@ -53,6 +56,7 @@ def test_other_weights_under_the_same_name_are_refused_at_any_moment(
         second = run(pictures, model, out)
         assert second.returncode == 2
         assert "holds a run of something else (weights: " in second.stderr
+        hold.release()
         process.communicate(timeout=300)
         assert process.returncode == 0
         again = run(pictures, model, out)
@@ -64,8 +68,11 @@ def test_other_weights_under_the_same_name_are_refused_at_any_moment(
 def test_a_command_that_waits_its_turn(pictures, tiny, undisturbed, tmp_path, tally):
     """As a job script does it: again until the directory is free; it finds everything done."""
     with tally.fault("a second command in the same directory") as case:
-        process = start(pictures, tiny, tmp_path, "-q")
+        hold = Hold(tmp_path, 1)
+        process = start(pictures, tiny, tmp_path, "-q", env=hold.environment)
         wait_for(lambda: commits(tmp_path))
+        assert run(pictures, tiny, tmp_path).returncode == 2
+        hold.release()
         while (second := run(pictures, tiny, tmp_path)).returncode == 2:
             time.sleep(0.2)
         assert second.returncode == 0

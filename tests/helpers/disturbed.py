@@ -16,6 +16,30 @@ import snellen
 from snellen.store.commits import damaged_files, read_commits
 
 KINDS = ("samples", "predictions", "merged")
+HOLDING = Path(__file__).with_name("holding")
+
+
+class Hold:
+    """Keeps a study below `out` in its middle, however fast the machine is and whoever looks at it how late.
+
+    With `environment`, workers that would commit more than `count` shards wait, or `count` and one each where they come
+    at the same time, until the test lets them go on.
+    """
+
+    def __init__(self, out: Path, count: int) -> None:
+        self._gate = out.with_name(f"{out.name}.gate")
+        paths = [str(HOLDING), os.environ.get("PYTHONPATH", "")]
+        self.variables = {"SNELLEN_TEST_HOLD": str(self._gate), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        self.environment = os.environ | self.variables
+        self.at(count)
+
+    def at(self, count: int) -> None:
+        """Go on up to so many commits."""
+        self._gate.write_text(str(count))
+
+    def release(self) -> None:
+        """Go on to the end."""
+        self._gate.unlink()
 
 
 def command(data, model, out, *options):

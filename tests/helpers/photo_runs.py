@@ -74,7 +74,9 @@ def photo_run(
         "predictions": _predictions(kept, best, len(classes), confidence, rng),
         "merged": _merged(kept, best, grid),
     }
-    commit(path, 0, tables, {"start": 0, "stop": stop, "images": stop, "started": 0.0, "seconds": 1.0})
+    fingerprint = hashlib.sha256(f"{model} {seed}".encode()).hexdigest()
+    work = {"fingerprint": fingerprint, "images": stop, "started": 0.0, "seconds": 1.0}
+    commit(path, 0, tables, {"start": 0, "stop": stop, **work})
     ids = [item.id for item in dataset.items]
     for number, source in enumerate(sources):
         text = encode_labels(ids, [[int(label + number) % len(classes)] for label in labels], space)
@@ -82,7 +84,7 @@ def photo_run(
     card = {"space": space.name, "keys": list(space.keys), "parameters": 1234567, "weights": "0" * 64}
     full = {
         "format": 1,
-        "fingerprint": hashlib.sha256(f"{model} {seed}".encode()).hexdigest(),
+        "fingerprint": fingerprint,
         "fingerprint_parts": {"images": dataset.fingerprint},
         "batch_size": 4,
         "sessions": [{"started": "2026-01-01T00:00:00Z", "seconds": 10.0, "views": stop * zooms, "workers": 2}],

@@ -170,6 +170,30 @@ def test_without_its_record_a_part_does_not_exist(run):
     assert Run(run, {}).table("samples").equals(table_of("samples", seed=1))
 
 
+def file_of(**changes):
+    """A file as a commit record names it, but for some fields; one that is None is not there."""
+    file = {"name": "00001.aaaaaaaa.samples.parquet", "bytes": 10, "sha256": "0" * 64, **changes}
+    return json.dumps({"shard": 1, "files": {"samples": {k: v for k, v in file.items() if v is not None}}}).encode()
+
+
+def test_a_record_of_the_right_form_counts(run):
+    commit_path(run, 1).write_bytes(file_of())
+    assert list(read_commits(run)) == [1]
+
+
+NOT_SO = {
+    "name": (None, "", "..", "a/b", 5, [], {}),
+    "bytes": (None, "", "10", -1, 1.5, True, []),
+    "sha256": (None, "", "x" * 64, "0" * 63, 0, []),
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in NOT_SO.items() for value in values])
+def test_a_file_that_is_not_named_as_it_should_be(name, value, run):
+    commit_path(run, 1).write_bytes(file_of(**{name: value}))
+    assert read_commits(run) == {}
+
+
 @pytest.mark.parametrize("content", [b"", b'{"shard": 1, "fi', b"\xff\xfe", b"null", b"[]", b'{"shard": 1}'])
 def test_a_record_that_is_not_whole_counts_as_absent(run, content):
     commit(run, 0, {"samples": table_of("samples")}, {})
@@ -249,6 +273,57 @@ def test_a_record_cannot_name_a_file_outside_the_run(run, tmp_path, absolute):
     with contextlib.suppress(UsageError):
         rows = Run(run, {}).table("samples").num_rows
     assert rows == 0
+
+
+def edit_record(path, shard, change):
+    record = json.loads(commit_path(path, shard).read_text())
+    change(record)
+    commit_path(path, shard).write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize("shards", [(0, 20), (0, 8, 20)], ids=["the only shard", "one of two"])
+@pytest.mark.parametrize("kind", ["samples", "predictions"])
+def test_a_record_without_a_kind_is_damage_and_said_so(kind, shards, make_run):
+    truth = make_run(20, shards=shards, grid=NINE)
+    edit_record(truth.path, 0, lambda record: record["files"].pop(kind))
+    with pytest.raises(UsageError, match=rf"00000\.json' is damaged: it names no {kind}; run the study again"):
+        snellen.load_run(truth.path).correct()
+
+
+def test_merged_answers_of_some_shards_only_are_damage(make_run):
+    truth = make_run(20, shards=(0, 8, 20), grid=NINE)
+    assert snellen.load_run(truth.path).table("merged").num_rows == 0, "a run that has them nowhere is read without"
+
+    def add(record):
+        record["files"]["merged"] = record["files"]["predictions"]
+
+    edit_record(truth.path, 1, add)
+    with pytest.raises(UsageError, match=r"00000\.json' is damaged: it names no merged"):
+        snellen.load_run(truth.path).table("merged")
+
+
+def test_kept_probabilities_that_are_gone_are_damage(make_run):
+    truth = make_run(5, grid=NINE)
+    record = json.loads((truth.path / "run.json").read_text())
+    record["fingerprint_parts"]["all probabilities"] = True
+    (truth.path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(UsageError, match="names no probs"):
+        snellen.load_run(truth.path).table("probs")
+
+
+@pytest.mark.parametrize("fingerprint", [None, "e" * 64, ["f" * 64]])
+def test_a_record_that_does_not_name_its_run_is_left_out(fingerprint, make_run):
+    truth = make_run(20, shards=(0, 8, 20), grid=NINE)
+
+    def rename(record):
+        record.pop("fingerprint")
+        if fingerprint is not None:
+            record["fingerprint"] = fingerprint
+
+    edit_record(truth.path, 0, rename)
+    run = snellen.load_run(truth.path)
+    assert list(run.commits) == [1]
+    assert run.images.tolist() == list(range(8, 20))
 
 
 def test_arrays_of_a_run(make_run):
@@ -384,6 +459,9 @@ def test_a_run_json_that_cannot_be_used(content, message, run):
         (("model", "spec"), None),
         (("grid", "rules"), []),
         (("shards",), [0, True]),
+        (("fingerprint_parts",), []),
+        (("sessions",), {}),
+        (("model", "card", "inputs"), [1]),
         (("data",), []),
         (("model", "card"), {}),
         (("shards",), [0, 0]),

@@ -1,4 +1,4 @@
-"""An S3 server for tests of stores, and a store without any of what S3 has."""
+"""An S3 server and an HDFS for tests of stores, and a store without any of what those have."""
 
 import pytest
 
@@ -10,7 +10,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 from s3_server import BUCKET, ENVIRONMENT, emptied, s3_server
 from upath.implementations.memory import MemoryPath
 from upath.registry import register_implementation as register_path
+from webhdfs_stub import webhdfs_stub
 
+from snellen import places
 from snellen.places import place
 
 
@@ -31,6 +33,13 @@ class FileServer(MemoryFileSystem):
             raise FileNotFoundError(parent)
         super().pipe_file(path, value)
 
+    def mv(self, path1, path2):
+        """One step, which replaces, as that of an SFTP server."""
+        old, new = self._strip_protocol(path1), self._strip_protocol(path2)
+        if old not in self.store:
+            raise FileNotFoundError(old)
+        self.store[new] = self.store.pop(old)
+
 
 class PlainPath(MemoryPath):
     pass
@@ -38,6 +47,7 @@ class PlainPath(MemoryPath):
 
 register_implementation("plain", FileServer, clobber=True)
 register_path("plain", PlainPath, clobber=True)
+places.REPLACING_SERVERS |= {"plain"}
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +71,27 @@ def s3(server, monkeypatch):
     S3FileSystem.clear_instance_cache()
 
 
-@pytest.fixture(params=["local", "memory", "plain", "s3"])
+@pytest.fixture(scope="session")
+def hdfs_server():
+    """A stand-in for HDFS: its host and port, and what it holds."""
+    with webhdfs_stub() as found:
+        yield found
+
+
+@pytest.fixture
+def hdfs(hdfs_server):
+    """What the stand-in holds, which is nothing yet."""
+    hdfs_server[1].clear()
+    return hdfs_server[1]
+
+
+@pytest.fixture
+def hdfs_out(hdfs, hdfs_server):
+    """The URL of a folder there."""
+    return f"webhdfs://me@{hdfs_server[0]}/user/me/out"
+
+
+@pytest.fixture(params=["local", "memory", "plain", "s3", "webhdfs"])
 def folder(request, tmp_path):
     """An empty folder of each kind of place."""
     if request.param == "local":
@@ -69,6 +99,8 @@ def folder(request, tmp_path):
     if request.param == "s3":
         request.getfixturevalue("s3")
         return place(f"s3://{BUCKET}/out")
+    if request.param == "webhdfs":
+        return place(request.getfixturevalue("hdfs_out"))
     fs = {"memory": MemoryFileSystem, "plain": FileServer}[request.param]
     fs.store.clear()
     fs.pseudo_dirs[:] = [""]

@@ -1,5 +1,6 @@
 """A study whose answers are made up but whose probabilities are whole, as `study --keep-probs` writes them."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -26,10 +27,24 @@ def make_study(tmp_path):
     """`make_study(images, …)`: a run on disk and its logits `[images, views, classes]`.
 
     Every view shows the truth with a noise of its own; the first views are the best.
+
+    data: tells the data set from others. first: image k is the photograph `first` + k of all that there are.
     """
     import pyarrow as pa
 
-    def make(images=200, *, grid=None, classes=8, keep_probs=True, seed=0, noise=1.2, name="study", bad=()):
+    def make(
+        images=200,
+        *,
+        grid=None,
+        classes=8,
+        keep_probs=True,
+        seed=0,
+        noise=1.2,
+        name="study",
+        bad=(),
+        data="made-up",
+        first=0,
+    ):
         grid = grid or small_grid()
         rng = np.random.default_rng(seed)
         truth = rng.integers(0, classes, images)
@@ -46,6 +61,7 @@ def make_study(tmp_path):
         samples = [
             dict.fromkeys(SAMPLES.names)
             | {"image": k, "image_id": names[k], "origin": "x", "error": "bad" if k in bad else None}
+            | {"sha256": hashlib.sha256(f"photograph {first + k}".encode()).hexdigest()}
             for k in range(images)
         ]
         bounds = [0, images // 2, images]
@@ -63,16 +79,15 @@ def make_study(tmp_path):
             if keep_probs:
                 tables["probs"] = pa.concat_tables(probs_table(k, p) for k, p in zip(inside, probs, strict=True))
             assert tables.keys() <= KINDS.keys()
-            assert commit(
-                path, shard, tables, {"start": bounds[shard], "stop": bounds[shard + 1], "images": len(inside)}
-            )
+            place = {"start": bounds[shard], "stop": bounds[shard + 1], "fingerprint": f"{seed:064x}"}
+            assert commit(path, shard, tables, {**place, "images": len(inside)})
         record = {
             "format": 1,
             "fingerprint": f"{seed:064x}",
-            "fingerprint_parts": {"images": "a" * 64, "weights": "b" * 64},
+            "fingerprint_parts": {"images": f"{data} {first}", "weights": "b" * 64},
             "batch_size": 4,
             "sessions": [],
-            "data": {"spec": "made-up-data", "name": "made-up", "images": images},
+            "data": {"spec": f"{data}-data", "name": data, "images": images},
             "model": {
                 "spec": "made-up-model",
                 "precision": "fp32",

@@ -8,7 +8,7 @@ from snellen.tta.policy import Policy
 from snellen.tta.views import view_set
 from snellen.zoom import Grid
 
-POLICY = Policy(Grid("ten", view_set("10crop").rules), 2.0, 0.08, 0, 100, 4.0, ({"images_fingerprint": "f"},))
+POLICY = Policy(Grid("ten", view_set("10crop").rules), 2.0, 0.08, 0, 100, 4.0, (), "a b")
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_each_once_in_order():
     names = ["5crop", "center", "5crop", "anytime"]
     methods = parse_methods(names, POLICY)
     assert [method.name for method in methods] == ["5crop", "center", "anytime"]
-    assert methods[2].learned_from == ("f",)
+    assert methods[2].learned_from == POLICY.learned_from
     assert methods[2].threshold == POLICY.threshold
 
 

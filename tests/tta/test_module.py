@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from stopping import stop_of
 
 import snellen
 from snellen.errors import ModelError, UsageError
@@ -103,14 +104,22 @@ def test_other_images_are_refused(network, image):
         snellen.ZoomTTA(network, "5crop")(image)
 
 
-def test_budget_takes_the_first_views(network, images):
+def test_budget_takes_a_spread_of_views_or_the_first_of_an_order(network, images, make_run):
+    zooms = snellen.ZoomTTA(network, budget=np.int64(8)).rules
+    assert len({rule.scale for rule in zooms}) == len({(rule.row, rule.col) for rule in zooms}) == 8
+    ranked = f"top9@{make_run(30, seed=3).path}"
+    assert snellen.ZoomTTA(network, ranked, budget=4).rules == view_set(ranked).rules[:4]
+    grid = Grid("mine", view_set("10crop").rules)
+    assert snellen.ZoomTTA(network, grid, budget=3).rules == grid.rules[:3]
     tta = snellen.ZoomTTA(network, "10crop", budget=3, mean=0.5, std=0.5)
-    assert tta.rules == view_set("10crop").rules[:3]
     with torch.no_grad():
         _, expected = by_hand(network, images, tta.rules, "mean")
         assert (tta(images).exp() - expected).abs().max() < 1e-6
-    with pytest.raises(UsageError, match="budget=0"):
-        snellen.ZoomTTA(network, "10crop", budget=0)
+    for budget in (0, -1, 2.5, "8"):
+        with pytest.raises(UsageError, match=f"budget={budget!r}: expected a whole number"):
+            snellen.ZoomTTA(network, "10crop", budget=budget)
+    with pytest.raises(UsageError, match=r"batch_size=1\.5"):
+        snellen.ZoomTTA(network, "10crop", batch_size=1.5)
     with pytest.raises(UsageError, match="only 3 views"):
         snellen.ZoomTTA(network, "10crop", "confident-4", budget=3)
 
@@ -119,8 +128,9 @@ def test_budget_takes_the_first_views(network, images):
 def test_policy_stops_as_it_says(network, images, budget, tmp_path):
     grid = Grid("ten", view_set("10crop").rules)
     probs, _ = by_hand(network, images, grid.rules, "mean")
-    policy = Policy(grid, 0.05, 0.08, 0, 100, 4.0)
-    stops = policy.stops(probs.numpy(), budget)
+    policy = Policy(grid, 0.03, 0.08, 0, 100, 4.0)
+    stops = [stop_of(image, policy.threshold, budget) for image in probs.numpy()]
+    assert len(set(stops)) > 1, "the rule decides nothing here"
     policy.save(tmp_path / "policy.json")
     for views in (policy, str(tmp_path / "policy.json")):
         tta = snellen.ZoomTTA(network, views, budget=budget, mean=0.5, std=0.5)

@@ -7,12 +7,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from stopping import stop_of
 
 from snellen.engine.answers import softmax
 from snellen.errors import UsageError
+from snellen.places import place
 from snellen.tta.fit import fit
 from snellen.tta.policy import Policy, check_size, first_settled, lead_paths, read_policy
-from snellen.zoom import PAPER_GRID, Grid
+from snellen.tta.views import ViewSet, view_set
+from snellen.zoom import Grid
 
 
 def policy_of(run, threshold=1.0):
@@ -22,14 +25,10 @@ def policy_of(run, threshold=1.0):
 def test_stops_as_a_loop_does(make_study):
     run, logits = make_study(30)
     policy, probs = policy_of(run), softmax(logits)
-    views = len(policy)
-    for image, stop in zip(probs, policy.stops(probs), strict=True):
-        for k in range(1, views + 1):
-            p, q = np.sort(image[:k].mean(0))[::-1][:2]
-            if k == views or (k >= 2 and (p - q) / ((p + q) * (1 / k - 1 / views)) ** 0.5 >= policy.threshold):
-                assert stop == k
-                break
-    assert policy.stops(probs, budget=3).max() == 3
+    for shown in (12, 3):
+        expected = [stop_of(image, policy.threshold, shown) for image in probs]
+        assert first_settled(lead_paths(probs[:, :shown], len(policy)), policy.threshold).tolist() == expected
+        assert len(set(expected)) > 1
 
 
 def test_settled_is_the_same_rule(make_study):
@@ -59,7 +58,7 @@ def test_fit_takes_good_views_first_and_keeps_its_rate(make_study):
     assert policy.images == 200
     assert (policy.disagreements + 1) / (policy.images + 1) <= policy.error
     probs = softmax(logits)[:, order]
-    stops = policy.stops(probs)
+    stops = first_settled(lead_paths(probs, len(policy)), policy.threshold)
     assert 2 <= stops.min() < stops.mean() < 12
     assert policy.forwards == pytest.approx(stops.mean(), rel=0.2)
 
@@ -74,7 +73,7 @@ def test_the_error_rate_holds_out_of_sample(make_study):
         fresh, logits = make_study(400, seed=1000 + seed, name=f"test-{seed}", noise=1.6, keep_probs=False)
         place = {rule: k for k, rule in enumerate(fresh.grid)}
         probs = softmax(logits)[:, [place[rule] for rule in policy.rules]]
-        stops = policy.stops(probs)
+        stops = first_settled(lead_paths(probs, len(policy)), policy.threshold)
         means = np.cumsum(probs, axis=1)
         answers = means[np.arange(len(probs)), stops - 1].argmax(1)
         rates.append((answers != means[:, -1].argmax(1)).mean())
@@ -86,8 +85,8 @@ def test_the_error_rate_holds_out_of_sample(make_study):
 
 def test_fit_of_named_views_and_images(make_study):
     run, _ = make_study(200)
-    some = Grid("some", run.grid.rules[3:9])
-    policy = fit([run], rules=some, views=4, images=run.image_ids[:150])
+    some = ViewSet("some", run.grid.rules[3:9])
+    policy = fit([run], among=some, views=4, images=run.image_ids[:150])
     assert len(policy) == 4
     assert set(policy.rules) <= set(some.rules)
     assert policy.learned_on[0]["images"] == 150
@@ -102,6 +101,34 @@ def test_an_image_of_two_runs_counts_once(make_study):
     assert [run["run"] for run in policy.learned_on] == [one.record["fingerprint"], two.record["fingerprint"]]
 
 
+def test_a_photograph_in_two_data_sets_counts_once(make_study):
+    """By what is in the file: 60 of the 100 photographs of each data set are in the other too, under other names."""
+    one, _ = make_study(100, seed=1, name="one", data="first set")
+    two, _ = make_study(100, seed=2, name="two", data="second set", first=40)
+    policy = fit([one, two])
+    assert policy.images == 140 - int(0.375 * 140)
+    assert len(policy.learned_from.split()) == 140
+    digests = [run.samples["sha256"].to_pylist() for run in (one, two)]
+    ends = {digest[-12:] for digest in (*digests[0], *digests[1])}
+    assert set(policy.learned_from.split()) == ends
+
+
+def test_images_that_chose_the_views_set_no_threshold(make_study):
+    run, _ = make_study(100)
+    other, _ = make_study(60, seed=1, name="other", first=80)
+    keys = [digest[-12:] for digest in run.samples["sha256"].to_pylist()]
+    strangers = [digest[-12:] for digest in other.samples["sha256"].to_pylist()]
+    some = ViewSet("top9@other", run.grid.rules[:9], " ".join(strangers))
+    policy = fit([run], among=some)
+    assert policy.images == 100 - 37
+    assert set(policy.learned_from.split()) == {*keys, *strangers}
+    many = ViewSet("top9@most", run.grid.rules[:9], " ".join(keys[:80]))
+    assert fit([run], among=many).images == 20
+    every = ViewSet("top9@itself", run.grid.rules[:9], " ".join(keys[:95]))
+    with pytest.raises(UsageError, match=r"top9@itself' was learned from all but 5 of these 100 images.* 12 others"):
+        fit([run], among=every)
+
+
 def test_too_few_images(make_study):
     run, _ = make_study(17)
     with pytest.raises(UsageError, match=r"17 images .* at least 18"):
@@ -109,6 +136,30 @@ def test_too_few_images(make_study):
     assert fit([run], error=0.1).disagreements == 0
     run, _ = make_study(18, name="enough")
     assert fit([run]).images == 12
+
+
+@pytest.mark.parametrize("error", [0.999, 0.5, 0.34, 1 / 3, 0.21, 0.2, 0.15, 0.08, 0.05, 0.031])
+def test_as_few_as_it_asks_for(make_study, error):
+    """One image fewer is refused, and so many are enough: each side of the split has its image."""
+    run, _ = make_study(60)
+    with pytest.raises(UsageError, match="at least") as told:
+        fit([run], error=error, images=run.image_ids[:1])
+    needed = int(str(told.value).split("at least ")[1].split()[0])
+    with pytest.raises(UsageError, match=f"{needed - 1} images .* at least {needed} "):
+        fit([run], error=error, images=run.image_ids[: needed - 1])
+    policy = fit([run], error=error, images=run.image_ids[:needed])
+    assert 1 / (policy.images + 1) <= error
+    assert policy.images < needed
+    assert np.isfinite([policy.threshold, policy.forwards]).all()
+
+
+def test_a_rate_that_nobody_has_images_for_is_refused_at_once(make_study):
+    run, _ = make_study(20)
+    with pytest.raises(UsageError, match=r"too few for an error rate of 1e-09: at least 1599999997 are needed"):
+        fit([run], error=1e-9)
+    for bad in (0, 1e-10, 1, float("nan")):
+        with pytest.raises(UsageError, match="from 1e-09"):
+            fit([run], error=bad)
 
 
 def test_runs_that_cannot_be_learned_from(make_study):
@@ -120,12 +171,11 @@ def test_runs_that_cannot_be_learned_from(make_study):
     with pytest.raises(UsageError, match="another grid"):
         fit([run, other])
     with pytest.raises(UsageError, match="lacks"):
-        fit([run], rules=PAPER_GRID)
+        fit([run], among=view_set("paper:all"))
     with pytest.raises(UsageError, match="no run"):
         fit([])
-    for bad in ({"error": 0}, {"views": 1}):
-        with pytest.raises(UsageError):
-            fit([run], **bad)
+    with pytest.raises(UsageError, match="at least 2"):
+        fit([run], views=1)
 
 
 def test_file(make_study, tmp_path):
@@ -134,9 +184,20 @@ def test_file(make_study, tmp_path):
     path = tmp_path / "deep" / "policy.json"
     policy.save(path)
     assert read_policy(path) == policy
+    assert len(policy.learned_from.split()) == 200
     check_size(policy, 224)
     with pytest.raises(UsageError, match="another grid"):
         check_size(policy, 336)
+
+
+def test_file_in_a_store(make_study):
+    run, _ = make_study(200)
+    policy = fit([run])
+    there = place("memory://policies/deep/policy.json")
+    policy.save(there)
+    assert read_policy("memory://policies/deep/policy.json") == policy
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_policy("memory://policies/none.json")
 
 
 DAMAGES = {
@@ -154,6 +215,7 @@ DAMAGES = {
     "row": lambda r: r["grid"]["rules"][0].__setitem__(1, 3),
     "fitted": lambda r: r.update(fitted=[]),
     "learned_on": lambda r: r.update(learned_on=[1]),
+    "learned_from": lambda r: r.pop("learned_from"),
 }
 
 

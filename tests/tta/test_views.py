@@ -10,7 +10,7 @@ from snellen.analysis.cover import greedy_cover
 from snellen.classifiers.base import OwnTransform
 from snellen.errors import UsageError
 from snellen.store import load_run
-from snellen.tta.views import union, view_set
+from snellen.tta.views import spread, union, view_set
 from snellen.zoom import PAPER_GRID
 from snellen.zoom.render import render
 
@@ -53,6 +53,26 @@ def test_flip_adds_mirror_images_once():
     assert np.array_equal(mirrored, plain[:, ::-1])
 
 
+@pytest.mark.parametrize("name", ["paper:in", "paper:out", "paper:all+flip", "paper:centre", "5crop", "10crop"])
+def test_a_spread_is_even(name):
+    """Neither a scale nor an anchor is taken more than once more than another, and no view twice."""
+    whole = view_set(name).rules
+    for count in {*range(1, len(whole), 1 + len(whole) // 60), len(whole)}:
+        some = spread(whole, count)
+        assert len(set(some)) == count
+        assert set(some) <= set(whole)
+        for of in (lambda rule: rule.scale, lambda rule: (rule.row, rule.col), lambda rule: rule.flip):
+            taken = [sum(of(rule) == value for rule in some) for value in {of(rule) for rule in whole}]
+            assert max(taken) - min(taken) <= 1, (count, taken)
+    assert spread(whole, len(whole) + 1) == spread(whole, len(whole))
+
+
+def test_a_spread_reaches_from_small_to_large_scales():
+    scales = [rule.scale for rule in spread(view_set("paper:all").rules, 5)]
+    assert scales == sorted(scales)
+    assert scales[0] < 100 < 800 < scales[-1]
+
+
 def test_other_sizes_are_resized_in_proportion():
     assert view_set("center", 336).rules[0].resize == 384
     assert view_set("paper:in", 336).rules[0].resize == round(235 * 336 / 224)
@@ -74,6 +94,8 @@ def test_top_zooms_of_a_run(make_run):
     views = view_set(f"top3@{made.path}")
     assert views.rules == tuple(PAPER_GRID.rules[zoom] for zoom in cover[:3])
     assert len(view_set(f"top36@{made.path}")) == min(36, len(cover))
+    assert views.images.split() == sorted(digest[-12:] for digest in run.samples["sha256"].to_pylist())
+    assert view_set("paper:in").images == ""
     with pytest.raises(UsageError, match="336"):
         view_set(f"top3@{made.path}", 336)
 

@@ -1,8 +1,12 @@
 """What a shard of `tta` answers and counts, against views that are cut and answered one by one."""
 
+import time
+import weakref
+
 import numpy as np
 import pytest
 from PIL import Image
+from stopping import stop_of
 
 from snellen.datasets import open_dataset
 from snellen.engine.answers import masked, softmax
@@ -17,6 +21,7 @@ from snellen.tta.memo_options import MemoOptions
 from snellen.tta.merge import merged
 from snellen.tta.methods import parse_methods
 from snellen.tta.policy import Policy
+from snellen.tta.stages import InFlight
 from snellen.tta.views import view_set
 from snellen.tta.worker import MethodWorker
 from snellen.zoom import Grid
@@ -87,7 +92,7 @@ def test_every_method_answers_as_if_alone(pictures, tmp_path, classes):
             probs = softmax(masked(logits, classes))[None]
             shown = len(method.rules)
             if method.kind == "anytime":
-                shown = int(POLICY.stops(probs)[0])
+                shown = stop_of(probs[0], POLICY.threshold)
             scores = merged(probs[:, :shown], method.merge, classes)[0]
             assert row["forwards"] == shown, (method.name, k)
             assert row["p0"] == pytest.approx(scores.max(), abs=1e-5)
@@ -143,27 +148,115 @@ def test_logits_that_are_no_numbers_end_in_an_error(pictures, tmp_path):
         assert any("not all numbers" in samples[k]["error"] for k in bad)
 
 
+class Adapting:
+    """Stands in for `Memo`: the number in an image's name is its answer."""
+
+    options = MemoOptions(views=3)
+
+    def __init__(self, uncut=(), diverging=()):
+        self.uncut, self.diverging = uncut, diverging
+
+    def adapt_many(self, images, keys):
+        numbers = [int(key[-6:-4]) for key in keys]
+        if set(numbers) & set(self.uncut):
+            raise UnreadableImage("too long for its width")
+        logits = {k: np.eye(CLASSES, dtype=np.float32)[k % CLASSES] for k in numbers}
+        return [Adapted(logits[k] * (np.nan if k in self.diverging else 1), 2.0, 1.0, 5.0) for k in numbers]
+
+
+def run_memo(pictures, path, names, memo, classifier=None):
+    for folder in ("parts", "commits"):
+        (path / folder).mkdir(parents=True)
+    methods = parse_methods(names)
+    worker = MethodWorker(path, pictures, methods, classifier, {"memo-rrc,k=3": memo}, 4, None, 1)
+    assert worker.run(Task(0, 0, 12), lambda cost: None)
+    return read_tables(path)
+
+
 def test_memo_passes_by_what_cannot_be_cut(pictures, tmp_path):
     """An image whose crop would not fit the memory costs its own answer, not its group's."""
-
-    class Adapting:
-        options = MemoOptions(views=3)
-
-        def adapt_many(self, images, keys):
-            if "03.png" in str(keys):
-                raise UnreadableImage("too long for its width")
-            return [Adapted(np.eye(CLASSES, dtype=np.float32)[int(key[-6:-4]) % CLASSES], 2.0, 5.0) for key in keys]
-
-    (tmp_path / "parts").mkdir()
-    (tmp_path / "commits").mkdir()
-    methods = parse_methods(["memo-rrc,k=3"])
-    worker = MethodWorker(tmp_path, pictures, methods, None, {methods[0].name: Adapting()}, 4, None, 1)
-    assert worker.run(Task(0, 0, 12), lambda cost: None)
-    rows, samples = read_tables(tmp_path)
+    rows, samples = run_memo(pictures, tmp_path, ["memo-rrc,k=3"], Adapting(uncut=[3]))
     assert [row["image"] for row in rows] == [k for k in range(12) if k not in (3, 5)]
     assert [row["id0"] for row in rows] == [row["image"] % CLASSES for row in rows]
     assert {row["forwards"] for row in rows} == {4}
+    assert all(row["views_ms"] > 3 for row in rows), "the prediction view is one of them"
+    assert [row["ms"] - row["views_ms"] for row in rows] == pytest.approx([5] * 10, abs=1e-4)
     assert samples[3]["error"] == "too long for its width"
+
+
+def test_a_step_that_diverges_costs_that_answer_alone(pictures, tmp_path):
+    rows, samples = run_memo(pictures, tmp_path, ["center", "memo-rrc,k=3"], Adapting(diverging=[2, 7]), Counting())
+    assert [k for k, sample in enumerate(samples) if sample["error"]] == [5]
+    by = {(row["image"], row["method"]): row for row in rows}
+    assert len(by) == 22
+    for k in (2, 7):
+        row = by[k, "memo-rrc,k=3"]
+        assert [row[f"id{j}"] for j in range(5)] == [-1] * 5
+        assert [row[f"p{j}"] for j in range(5)] == [None] * 5
+        assert row["ms"] > 8
+        assert by[k, "center"]["p0"] > 0
+    assert by[8, "memo-rrc,k=3"]["id0"] == 8
+
+
+class Slow(Counting):
+    """Takes a millisecond for each view, and so does cutting one: see `slow_cutting`."""
+
+    def logits(self, views):
+        time.sleep(0.001 * len(views))
+        return super().logits(views)
+
+
+@pytest.fixture
+def slow_cutting(monkeypatch):
+    """Cutting takes 4 milliseconds a scale and one a view, as of one resizing for all views of a scale."""
+
+    def slow(picture, rules):
+        time.sleep(0.004 * len({rule.resize for rule in rules}) + 0.001 * len(rules))
+        return render(picture, rules)
+
+    for module in ("cutting", "anytime"):
+        monkeypatch.setattr(f"snellen.tta.{module}.render", slow)
+
+
+def test_what_a_method_costs_does_not_depend_on_the_others(pictures, tmp_path, slow_cutting):
+    """Each by itself, then all together; `ms` is told where its parts are slept for."""
+    names = ["1crop", "anytime", "mean:paper:in", "mean:paper:centre"]
+    few = Task(0, 0, 2)
+    beside = run_worker(pictures, tmp_path / "all", names, task=few, classifier=Slow())[0]
+    for k, name in enumerate(names):
+        alone = run_worker(pictures, tmp_path / str(k), [name], task=few, classifier=Slow())[0]
+        together = [row for row in beside if row["method"] == name]
+        assert [row["forwards"] for row in together] == [row["forwards"] for row in alone]
+        for one, other in zip(together, alone, strict=True):
+            assert one["views_ms"] == pytest.approx(other["views_ms"], rel=0.5)
+            assert one["ms"] == pytest.approx(other["ms"], rel=0.5)
+            assert one["ms"] > one["views_ms"] + one["forwards"]
+
+
+def test_pixels_of_images_that_are_done_are_let_go(pictures, tmp_path, monkeypatch):
+    """However long a shard, only images under way are held: here at most a batch of each of two stages."""
+    held = weakref.WeakSet()
+
+    class Noted(InFlight):
+        def __init__(self, *args):
+            super().__init__(*args)
+            held.add(self)
+
+        __hash__ = object.__hash__
+
+    monkeypatch.setattr("snellen.tta.worker.InFlight", Noted)
+    for k in range(12, 60):
+        (tmp_path / "pictures" / "goldfish" / f"{k}.png").write_bytes(pictures.read(k % 5))
+    dataset = open_dataset(tmp_path / "pictures")
+    (tmp_path / "run" / "parts").mkdir(parents=True)
+    (tmp_path / "run" / "commits").mkdir()
+    methods = parse_methods(["center", "5crop", "anytime"], POLICY)
+    worker = MethodWorker(tmp_path / "run", dataset, methods, Counting(), {}, 4, None, 1)
+    most = []
+    assert worker.run(Task(0, 0, 60), lambda cost: most.append(len(held)))
+    assert len(most) == 59
+    assert max(most) <= 12
+    assert len(read_tables(tmp_path / "run")[0]) == 59 * 3
 
 
 def test_a_try_commits_nothing(pictures, tmp_path):

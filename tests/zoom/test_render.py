@@ -18,7 +18,7 @@ from torchvision.transforms import InterpolationMode, functional
 
 import snellen.zoom.render
 from snellen.zoom import PAPER_GRID, ViewRule, paper_grid
-from snellen.zoom.render import UnreadableImage, decode, render, render_plain
+from snellen.zoom.render import UnreadableImage, ViewCutter, decode, render, render_plain
 
 EXAMPLES = Path(str(files("snellen.datasets.examples")))
 JPEG_QUALITY = {"quality": 90}
@@ -195,6 +195,16 @@ def test_order_of_rules_is_kept():
     views = render(image, PAPER_GRID.rules)
     order = np.random.default_rng(0).permutation(324)[:60]
     assert np.array_equal(render(image, [PAPER_GRID.rules[i] for i in order]), views[order])
+
+
+def test_views_that_are_asked_for_one_by_one_are_those_of_all():
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (91, 140, 3), np.uint8))
+    together, rng = render(image, PAPER_GRID.rules), np.random.default_rng(1)
+    cutter = ViewCutter(image, PAPER_GRID.rules)
+    for zooms in np.array_split(rng.permutation(len(PAPER_GRID))[:150], 60):  # two or three at a time
+        assert np.array_equal(cutter.cut(zooms.tolist()), together[zooms])
+    with pytest.raises(UnreadableImage, match="times smaller"):
+        ViewCutter(Image.new("RGB", (1, 20_000)), [ViewRule(1, 1, 1, 9, fit="squash"), ViewRule(9, 1, 1, 9)])
 
 
 def test_outside_is_black():

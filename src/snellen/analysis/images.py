@@ -68,7 +68,7 @@ def image_stats(
     n, zooms = ids.shape
     sensitivity, consensus_share = np.zeros((2, n), np.float32)
     consensus, consensus_right = np.full(n, -1, np.int32), np.zeros(n, bool)
-    first = _first_ids(class_map, ids.dtype)
+    first = first_ids(class_map, ids.dtype)
     part = np.arange(1, zooms + 1) / zooms
     bits = np.concatenate([[0.0], -part * np.log2(part) + 0.0])  # what k zooms with the same answer add
     for start in range(0, n, CHUNK):
@@ -98,7 +98,7 @@ def _runs(
     return entropy, values[best], np.where(values[best] >= 0, lengths[best], 0)
 
 
-def _first_ids(class_map: ClassMap | None, kind: Any) -> NDArray[np.integer[Any]] | None:
+def first_ids(class_map: ClassMap | None, kind: Any) -> NDArray[np.integer[Any]] | None:
     """For each id of the head the first of its class, and at the end, for no answer, -1; None where all differ."""
     if class_map is None or not class_map.many_to_one:
         return None

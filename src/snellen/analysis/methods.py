@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from snellen.analysis.accuracy import Share, share
 from snellen.analysis.compare import Mcnemar, holm, mcnemar
 from snellen.analysis.expected import Measured
+from snellen.analysis.learned import count_learned
 from snellen.analysis.published import Published, lookup
 from snellen.errors import UsageError
 from snellen.labels import correct_by_labels
@@ -19,7 +20,7 @@ from snellen.store import Run
 BASELINES = ("center", "1crop")
 # Which published number a method is, by its name: of the study's aggregation table and of its table of MEMO.
 PUBLISHED: Mapping[str, str] = {
-    "center": "top1",
+    "own": "top1",
     "1crop": "one_crop",
     "5crop": "merged.5-crop.mean",
     "10crop": "merged.10-crop.mean",
@@ -48,15 +49,18 @@ class Answered:
 class MethodResult:
     """One method's line.
 
+    unanswered: images that it gave no answer to, where others did; they count as wrong.
     forwards, ms, views_ms: means an image; `views_ms` is the part of `ms` that went into decoding, cutting and
         augmenting views, nan where nothing was computed.
     front: on the Pareto front of accuracy against `forwards`, against `ms`.
     baseline: the method it is compared with; `test` and the Holm-corrected `p` are None for that one.
-    learned_here: its views or its rule were learned from these images, so its accuracy is optimistic.
+    learned_here: from how many of these images its views or its rule were learned; its accuracy is optimistic where
+        that is not 0.
     """
 
     method: str
     accuracy: Share
+    unanswered: int
     forwards: float
     ms: float
     views_ms: float
@@ -65,7 +69,7 @@ class MethodResult:
     test: Mcnemar | None
     p: float | None
     published: list[Published]
-    learned_here: bool
+    learned_here: int
 
     def to_json(self) -> dict[str, Any]:
         """A plain form."""
@@ -73,6 +77,7 @@ class MethodResult:
         return {
             "method": self.method,
             "accuracy": self.accuracy.to_json(),
+            "unanswered": self.unanswered,
             "forwards": self.forwards,
             "ms": None if np.isnan(self.ms) else self.ms,
             "views_ms": None if np.isnan(self.views_ms) else self.views_ms,
@@ -150,7 +155,7 @@ def read_answered(run: Run) -> dict[str, Answered]:
 
 def results_of(run: Run, labels: str | None = None) -> MethodResults:
     """The table of a run of `tta`, by a label source (None: the run's first)."""
-    learned = {record["name"]: record["learned_from"] for record in run.record["methods"]}
+    learned = {str(record["name"]): str(record["learned_from"]) for record in run.record["methods"]}
     return method_results(run, read_answered(run), labels, learned)
 
 
@@ -158,12 +163,12 @@ def method_results(
     run: Run,
     answered: Mapping[str, Answered],
     labels: str | None = None,
-    learned_from: Mapping[str, Sequence[str]] | None = None,
+    learned_from: Mapping[str, str] | None = None,
 ) -> MethodResults:
     """Score methods by one label source, over the images that have a label there.
 
     answered: a row an image of `run`, in its order.
-    learned_from: for each method the fingerprints of the images it was learned from.
+    learned_from: for each method the images it was learned from, as `analysis/learned.py` joins them.
     """
     names, rows = list(answered), run.scored(labels)
     all_labels = run.labels(labels)
@@ -175,11 +180,13 @@ def method_results(
     base = next((name for name in BASELINES if name in answered), names[0])
     tests = {name: mcnemar(right[name], right[base]) for name in names if name != base}
     corrected = dict(zip(tests, holm([test.p for test in tests.values()]).tolist(), strict=True))
-    source, images = labels or run.label_sources[0], run.record["fingerprint_parts"].get("images")
+    source = labels or run.label_sources[0]
+    learned_here = count_learned(run, rows, [(learned_from or {}).get(name, "") for name in names])
     results = [
         MethodResult(
             method=name,
             accuracy=shares[name],
+            unanswered=int((answered[name].ids[rows] < 0).sum()),
             forwards=costs[name][0],
             ms=costs[name][1],
             views_ms=costs[name][2],
@@ -188,7 +195,7 @@ def method_results(
             test=tests.get(name),
             p=corrected.get(name),
             published=lookup(run.data_name, source, run.model, PUBLISHED[name]) if name in PUBLISHED else [],
-            learned_here=images in (learned_from or {}).get(name, ()),
+            learned_here=learned_here[place],
         )
         for place, name in enumerate(names)
     ]

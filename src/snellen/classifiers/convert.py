@@ -8,6 +8,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
 import sys
 import uuid
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 PROBED = 8
 # Bytes that are left where a disk is full: less than any model needs.
 NO_ROOM = 2**20
+# Seconds after which the folder of a preparation that has not ended is taken for a dead one's: none takes a day.
+LEFT_OVER = 86_400.0
 
 
 def describe(loaded: "Loaded", source: str, own: bool = False) -> ModelCard:
@@ -46,7 +49,7 @@ def describe(loaded: "Loaded", source: str, own: bool = False) -> ModelCard:
 
     from snellen.classifiers.network import ViewNetwork, probe
 
-    size = loaded.own.size
+    size, weights = loaded.own.size, loaded.weights  # before anything is computed, which may change buffers
     view_size, outputs = probe(loaded.module, (size,) if own or size == 224 else (224, size))
     check_head(outputs, loaded.space)
     shown = ViewNetwork(loaded.module, loaded.mean, loaded.std, outputs).eval()
@@ -57,7 +60,7 @@ def describe(loaded: "Loaded", source: str, own: bool = False) -> ModelCard:
         raise ModelError(f"{source} gives logits that are not numbers on random noise; check its weights")
     return ModelCard(
         source=source,
-        weights=loaded.weights,
+        weights=weights,
         view_size=view_size,
         own=loaded.own,
         mean=loaded.mean,
@@ -177,6 +180,7 @@ def _whole(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     temporary.mkdir()
+    _remove_left_over(temporary.stat().st_mtime)
     try:
         yield temporary
         try:
@@ -190,6 +194,15 @@ def _whole(target: Path) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remove_left_over(now: float) -> None:
+    """Remove what killed preparations left in the cache. now: by the clock that dates its files."""
+    entries = [path for kind in ("models", "modules") for path in (cache_root() / kind).glob("*")]
+    for left in [*entries, *(path for entry in entries for path in entry.glob(".*"))]:
+        with contextlib.suppress(OSError):  # another process was first
+            if re.fullmatch(r"\..+\.[0-9a-f]{8}", left.name) and now - left.stat().st_mtime > LEFT_OVER:
+                shutil.rmtree(left)
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:

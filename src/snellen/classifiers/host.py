@@ -45,6 +45,11 @@ def remember(entry: Path, what: str, measured: dict[str, Any]) -> None:
     write_atomic(folder / f"{what}.json", json.dumps(measured).encode())
 
 
+def forget(entry: Path, what: str) -> None:
+    """Keep no longer what was measured here under a name, if anything was."""
+    (_folder(entry) / f"{what}.json").unlink(missing_ok=True)
+
+
 def speed_name(precision: str, device: str, runs: str) -> str:
     """The name under which the best batch size of a backend, or of a form, is kept."""
     return f"speed-{runs}-{precision}-{device.split(':')[0]}"

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ SECONDS, ROUNDS = 0.3, 3
 
 
 class Measurers:
-    """Processes that measure together; `candidates` are counted from 0 in the order in which they were loaded."""
+    """Processes that measure together; `candidates` are counted from 0 as they are loaded, without those that fail."""
 
     def __init__(self, handles: "Sequence[subprocess.Popen[str]]", folder: Path) -> None:
         self._handles, self._folder = handles, folder
@@ -41,7 +42,7 @@ class Measurers:
 
         The first process is ahead of the others, which find in the cache what it had to compile.
         """
-        request = {"load": prepared.to_json()}
+        request = {"load": prepared.to_json(), "as": self.candidates}
         for handles in (self._handles[:1], self._handles[1:]):
             self._ask(handles, request)
         self.candidates += 1
@@ -153,22 +154,30 @@ def _start(core: int | None, device: str, folder: Path) -> "subprocess.Popen[str
 
 
 def serve() -> None:
-    """Load and run models as told, until standard input ends; a model that cannot run is answered with its `error`."""
+    """Load and run models as told, until standard input ends; a model that cannot run is answered with its `error`.
+
+    Libraries raise many kinds of it, memory of a device that is short among them; the log has all of what they said.
+    """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print goes to the log
     place = json.loads(sys.stdin.readline())
     if place["core"] is not None:
         os.sched_setaffinity(0, {place["core"]})
-    held: list[tuple[Classifier, NDArray[np.uint8]]] = []
+    held: dict[int, tuple[Classifier, NDArray[np.uint8]]] = {}
     for line in sys.stdin:
         try:
             answer: dict[str, Any] = {"value": _answer(json.loads(line), held, place["device"])}
         except SnellenError as error:
             answer = {"error": str(error)}
+        except Exception as error:
+            traceback.print_exception(error)
+            answer = {"error": f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"}
         print(json.dumps(answer), file=answers, flush=True)
 
 
-def _answer(request: dict[str, Any], held: list[tuple[Classifier, NDArray[np.uint8]]], device: str) -> float | None:
+def _answer(
+    request: dict[str, Any], held: dict[int, tuple[Classifier, NDArray[np.uint8]]], device: str
+) -> float | None:
     if "clear" in request:
         held.clear()
     elif "load" in request:
@@ -177,7 +186,7 @@ def _answer(request: dict[str, Any], held: list[tuple[Classifier, NDArray[np.uin
         views = np.random.default_rng(0).integers(0, 256, (prepared.batch_size, size, size, 3), np.uint8)
         classifier = prepared.classifier()
         classifier.logits(views)
-        held.append((classifier, views))
+        held[request["as"]] = classifier, views
     elif "rate" in request:
         classifier, views = held[request["rate"]]
         return _rate(classifier, views, request["seconds"])

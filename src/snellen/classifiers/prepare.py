@@ -198,5 +198,9 @@ def _with_speed(prepared: Prepared, batch_size: int | None, measure: bool) -> Pr
         speed = tuned(prepared)
         remember(prepared.entry, name, speed)
     if speed is None:
-        speed = dict(zip(("batch_size", "views_per_s"), UNTUNED[prepared.device.split(":")[0]], strict=True))
+        kind = prepared.device.split(":")[0]
+        speed = dict(zip(("batch_size", "views_per_s"), UNTUNED[kind], strict=True))
+        if kind == "cuda" and measure and batch_size is None and prepared.network is None:
+            note = f"batches of {speed['batch_size']} views, unmeasured: `snellen bench {prepared.text}` finds the best"
+            prepared = replace(prepared, card=replace(prepared.card, notes=(*prepared.card.notes, note)))
     return replace(prepared, batch_size=batch_size or int(speed["batch_size"]), views_per_s=speed["views_per_s"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from snellen.classifiers.backends import CONVERTED
 from snellen.classifiers.base import Classifier, ModelCard
 from snellen.classifiers.spec import parse_spec
+from snellen.errors import ModelError
 from snellen.labels import ClassMap
 from snellen.places import cache_root
 
@@ -72,19 +73,37 @@ class Prepared:
             from snellen.classifiers.backend_openvino import OpenVinoClassifier
 
             return OpenVinoClassifier(self.model, self.precision, self.batch_size, text=text)
-        # What is compiled is kept. PyTorch's own choice, made while timm is imported, is a folder of a known name in
-        # /tmp, which anybody may have put there.
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_root() / "compiled"))
+        network = self.module()
         from snellen.classifiers.backend_torch import CompiledClassifier, TorchClassifier
 
-        network = self.network
-        if network is None:
-            from snellen.classifiers.sources import load
-
-            network = load(parse_spec(self.text)).module
         if self.backend == "torch-compile":
             return CompiledClassifier(network, self.card, self.device, self.precision, self.batch_size)
         return TorchClassifier(network, self.card, self.device, self.precision)
+
+    def module(self) -> "torch.nn.Module":
+        """The torch network, whatever backend computes with it; loaded here, unless it was given as an object.
+
+        Raises ModelError where it is no longer what was prepared: the run says of its answers whose they are.
+        """
+        # What is compiled is kept. PyTorch's own choice, made while timm is imported, is a folder of a known name in
+        # /tmp, which anybody may have put there.
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_root() / "compiled"))
+        if self.network is not None:
+            return self.network
+        from snellen.classifiers.sources import load
+
+        loaded, card = load(parse_spec(self.text)), self.card
+        if loaded.weights != card.weights:
+            raise ModelError(
+                f"the weights of {self.text} changed since it was prepared ({card.weights[:8]}… then, "
+                f"{loaded.weights[:8]}… now); put the first back, or start a run of the new ones with another -o"
+            )
+        if loaded.inputs != card.inputs:
+            raise ModelError(
+                f"the class names or prompts of {self.text} changed since it was prepared; put the first back, or "
+                "start a run of the new ones with another -o"
+            )
+        return loaded.module
 
     def to_json(self) -> dict[str, Any]:
         """What a worker process needs to load the same model."""

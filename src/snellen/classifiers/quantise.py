@@ -81,10 +81,10 @@ def _answers(classifier: OpenVinoClassifier, views: NDArray[np.uint8]) -> NDArra
 
 
 def _share(hits: NDArray[np.bool_], what: str = "") -> str:
-    from scipy.stats import binomtest
+    from snellen.analysis.stats import wilson
 
     count, n = int(hits.sum()), len(hits)
-    low, high = binomtest(count, n).proportion_ci(method="wilson")
+    low, high = wilson(count, n)
     return f"{count} of {n}{what} ({count / n:.2%} [{low:.2%}, {high:.2%}])"
 
 

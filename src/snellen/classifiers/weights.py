@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 # Keys under which training scripts keep the weights in a larger checkpoint.
-WRAPPERS = ("state_dict", "model_state_dict", "model", "state_dict_ema", "model_ema")
+WRAPPERS = ("state_dict", "model_state_dict", "model", "state_dict_ema", "model_ema", "params_ema", "params")
 
 
 def file_sha256(path: Path) -> str:

@@ -14,11 +14,14 @@ from snellen.cli.compare import compare
 from snellen.cli.evaluate import evaluate
 from snellen.cli.fit import fit
 from snellen.cli.ls import ls
+from snellen.cli.mine import mine
+from snellen.cli.publish import publish
 from snellen.cli.report import report
 from snellen.cli.review import review
 from snellen.cli.score import score
 from snellen.cli.show import show
 from snellen.cli.study import study
+from snellen.cli.suspects import suspects
 from snellen.cli.tta import tta
 from snellen.errors import SnellenError, UsageError
 
@@ -59,7 +62,10 @@ app.command()(compare)
 app.command()(show)
 app.command()(tta)
 app.command()(fit)
+app.command()(mine)
 app.command()(review)
+app.command()(suspects)
+app.command()(publish)
 app.command()(bench)
 app.command()(ls)
 

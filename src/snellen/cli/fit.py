@@ -14,11 +14,16 @@ def fit(
         list[Path],
         typer.Argument(parser=place, metavar="RUNS", help="Studies made with --keep-probs, or folders above them."),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The policy's file; one that is there is replaced.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", parser=place, metavar="PATH", help="The policy's file or URL; one that is there is replaced."
+        ),
+    ],
     views: Annotated[
         str | None, typer.Option(help="Choose among these: paper:centre, top36@RUN, …; default all.")
     ] = None,
-    count: Annotated[int, typer.Option(min=2, help="How many views are learned.")] = 36,
+    count: Annotated[int, typer.Option(min=2, help="How many views are learned.")] = 12,
     error: Annotated[float, typer.Option(help="The chance that the answer differs from that of all views.")] = 0.08,
     seed: Annotated[
         int, typer.Option(help="Draws the images that the order is learned from; the rule is set on the others.")
@@ -29,12 +34,10 @@ def fit(
     from snellen.store.find import find_runs
     from snellen.tta.fit import fit as fit_policy
     from snellen.tta.views import view_set
-    from snellen.zoom.grid import Grid
 
     found = [run for path in runs for run in find_runs(path)]
-    size = found[0].grid.size
-    rules = Grid(views, view_set(views, size).rules) if views else None
-    policy = fit_policy(found, rules=rules, views=count, error=error, seed=seed)
+    among = view_set(views, found[0].grid.size) if views is not None else None
+    policy = fit_policy(found, among=among, views=count, error=error, seed=seed)
     policy.save(out)
     if as_json:
         print_json(policy.to_json())

@@ -31,8 +31,13 @@ if TYPE_CHECKING:
     from snellen.engine.running import Running
 
 
+# What `tta` takes beside a finished study; everything else says how a model is run, or which one.
+OF_STUDIES = ("data", "method", "policy", "out", "labels", "expect", "as_json", "quiet")
+
+
 @with_options(running=running_options)
 def tta(
+    context: typer.Context,
     data: Annotated[
         str, typer.Argument(help="A data set as for `study`; or a finished study, whose views are merged.")
     ],
@@ -44,7 +49,9 @@ def tta(
         ),
     ],
     model: Models = None,
-    policy: Annotated[Path | None, typer.Option(help="Of anytime: a file that `snellen fit` wrote.")] = None,
+    policy: Annotated[
+        Path | None, typer.Option(parser=place, metavar="PATH", help="Of anytime: a file that `snellen fit` wrote.")
+    ] = None,
     out: Out = Path("snellen-out"),
     root: Root = None,
     labels: Annotated[str | None, typer.Option(help="Score by this label source, or CSV (image_id, labels).")] = None,
@@ -63,14 +70,21 @@ def tta(
     from snellen.store import load_run
     from snellen.tta.run import tta as run_methods
 
+    if policy is not None and not any(text.removesuffix("+flip") == "anytime" for text in method):
+        raise UsageError(f"--policy {policy}: no method takes one; give --method anytime as well, or leave it out")
     source = check_labels([labels])[0] if labels is not None else None
     expected = read_expectation(expect)
     if exists(place(data) / "run.json"):
         from snellen.tta.from_study import results_from_study
 
-        if model is not None:
-            raise UsageError(f"{data!r} is a finished study, which has its model; leave -m out, or give its data set")
+        given = _given(context)
+        if needless := [flag for name, flag in given.items() if name not in OF_STUDIES]:
+            raise UsageError(
+                f"{data!r} is a finished study, of which nothing is computed: leave {', '.join(needless)} out, or give "
+                "its data set"
+            )
         tables = [results_from_study(load_run(data), method, policy, source)]
+        folders = [out if "out" in given else place(tables[0].path) / "report"]
     else:
         source = source or label_source(data)
         tables = []
@@ -86,12 +100,23 @@ def tta(
                 **running,
             )
             tables.append(results_of(run, source))
+        folders = [place(table.path) / "report" for table in tables]
     console = wide_console()
-    for table in tables:
-        figure = write_methods(table, place(table.path) / "report" if table.timed else out)
+    for table, folder in zip(tables, folders, strict=True):
+        figure = write_methods(table, folder)
         if not as_json:
             print_methods(table, console)
             console.print(f"Figure: {figure}", soft_wrap=True, highlight=False, markup=False)
     finish([table.to_json() for table in tables], expected, [table.measured() for table in tables], as_json)
     if any(table.errors for table in tables):
         raise typer.Exit(UNREADABLE)
+
+
+def _given(context: typer.Context) -> dict[str, str]:
+    """The options that were given, by the names of their parameters, as they are written."""
+    given = {}
+    for parameter in context.command.params:
+        source = parameter.name and context.get_parameter_source(parameter.name)
+        if parameter.name and source and source.name == "COMMANDLINE":
+            given[parameter.name] = parameter.opts[0]
+    return given

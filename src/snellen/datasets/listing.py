@@ -17,6 +17,7 @@ from snellen.datasets.opening import current_opening
 from snellen.errors import DataError, Stopped
 from snellen.files import files_below
 from snellen.places import cache_root, is_remote
+from snellen.redact import redacted
 from snellen.trouble import PASSING
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
@@ -41,7 +42,7 @@ def keep_listing(fingerprint: str, root: Path, files: Sequence[tuple[bytes, int]
     pairs = [[path.decode("utf-8", "surrogateescape"), size] for path, size in files]
     with contextlib.suppress(OSError):
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(target, json.dumps({"root": str(root), "files": pairs}).encode())
+        write_atomic(target, json.dumps({"root": redacted(str(root)), "files": pairs}).encode())
 
 
 def kept(what: str, fetch: Callable[[], bytes]) -> bytes:
@@ -65,7 +66,7 @@ def _kept(root: Path) -> list[tuple[bytes, int]] | None:
         record = json.loads(_cache_file(fingerprint).read_bytes())
         files = [(str(path).encode("utf-8", "surrogateescape"), int(size)) for path, size in record["files"]]
         same = fingerprint_of([Item(printable(path), size) for path, size in files]) == fingerprint
-        return files if record["root"] == str(root) and same else None
+        return files if record["root"] == redacted(str(root)) and same else None
     return None
 
 

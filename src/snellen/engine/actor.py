@@ -1,5 +1,6 @@
 """A worker as a Ray actor: the same worker as of the local engine, told and answering in the same JSON."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -108,6 +109,7 @@ def prepared_here(record: Mapping[str, Any], own: bool) -> Prepared:
             device=prepared.device,
             batch_size=prepared.batch_size,
             own=own,
+            measure=False,
         )
     if here.card.weights != prepared.card.weights or not same_probe(here.card.probe, prepared.card.probe):
         raise ModelError(
@@ -138,4 +140,5 @@ def pin(slot: int, gpus: int) -> None:
     own = set(cores[slot::gpus] if gpus else cores[slot : slot + 1])
     if own:
         for thread in Path("/proc/self/task").iterdir():
-            os.sched_setaffinity(int(thread.name), own)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.sched_setaffinity(int(thread.name), own)

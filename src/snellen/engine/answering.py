@@ -6,7 +6,7 @@ one are still to come; a shard is committed with its last answer. Killed in betw
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from snellen.classifiers import Prepared
 from snellen.classifiers.vlm.classifier import Answer
 from snellen.classifiers.vlm.prepare import PreparedVlm
 from snellen.datasets import open_dataset
+from snellen.engine.held import Held
 from snellen.engine.samples import read_image, sample_row
 from snellen.engine.worker import Progress, Task
 from snellen.errors import SnellenError
@@ -38,11 +39,16 @@ class _Shard:
     answers: dict[int, Answer] = field(default_factory=dict)
 
 
-def run_answering(job: Mapping[str, Any], prepared: Prepared, tasks: list[Task], progress: Progress) -> None:
+def run_answering(
+    job: Mapping[str, Any], prepared: Prepared, tasks: Iterable[Task], progress: Progress, held: Held
+) -> None:
     """Do all tasks of a job (see `job_of`); `progress` hears each image that was answered.
 
-    Raises ModelError where the call is wrong, Stopped where the server or the data cannot be reached or the disk is
-    full, SnellenError where the data set is no longer the planned one.
+    held: where they are committed.
+
+    Raises ModelError where the call is wrong, Stopped where the server or the data cannot be reached, the disk is full
+    or a shard has a commit record that is not this run's or not whole, SnellenError where the data set is no longer the
+    planned one.
     """
     assert isinstance(prepared, PreparedVlm)
     dataset = open_dataset(job["data"], planned=job["images"])
@@ -55,7 +61,8 @@ def run_answering(job: Mapping[str, Any], prepared: Prepared, tasks: list[Task],
         shard.left -= images
         if not shard.left and shard.task.commit:
             with writing(run, begun=True):
-                commit(run, shard.task.shard, _tables(shard, space), _record(shard))
+                if not commit(run, shard.task.shard, _tables(shard, space), _record(shard)):
+                    held.check_committed(shard.task)
 
     def images() -> Iterator[tuple[int, bytes]]:
         for task in tasks:

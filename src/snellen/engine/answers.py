@@ -55,11 +55,16 @@ def top_classes(scores: NDArray[np.float32], classes: ClassMap | None, k: int = 
 
 
 def prediction_table(
-    images: Sequence[int], logits: NDArray[np.float32], probs: NDArray[np.float32], classes: ClassMap | None
+    images: Sequence[int],
+    logits: NDArray[np.float32],
+    probs: NDArray[np.float32],
+    classes: ClassMap | None,
+    shown: NDArray[np.int16] | None = None,
 ) -> pa.Table:
     """The rows of some images: their answers at every zoom.
 
     logits: as the head gave them, `[images, zooms, outputs]`; probs: of the ids that take part, the same shape.
+    shown: which zooms these are, int16 `[images, zooms]`; all in their order where None.
     """
     n, zooms, outputs = logits.shape
     flat, shares = logits.reshape(n * zooms, outputs), probs.reshape(n * zooms, outputs)
@@ -71,7 +76,7 @@ def prediction_table(
         raw_share = np.take_along_axis(softmax(flat), raw[:, None], 1)[:, 0]
     columns: dict[str, object] = {
         "image": np.repeat(np.asarray(images, np.int32), zooms),
-        "zoom": np.tile(np.arange(zooms, dtype=np.int16), n),
+        "zoom": np.tile(np.arange(zooms, dtype=np.int16), n) if shown is None else shown.ravel(),
     }
     return pa.table(columns | _answers(ids, best) | {"raw_id0": raw, "raw_p0": raw_share}, schema=PREDICTIONS)
 

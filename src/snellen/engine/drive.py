@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from snellen.classifiers import Prepared
+from snellen.engine.held import Held
+from snellen.engine.patience import HANGING, Patience
 from snellen.engine.running import Running
-from snellen.engine.schedule import GivenUp, Schedule
+from snellen.engine.schedule import ENDLESS, KILLER, GivenUp, Schedule
 from snellen.engine.worker import Progress, Task, load_worker
 from snellen.errors import EngineError, SnellenError, Stopped, UsageError
 from snellen.labels import ClassMap
@@ -31,12 +33,15 @@ class Crew(Protocol):
         """Let a worker do a task."""
         ...
 
-    def next_event(self) -> tuple[int, Event | None]:
-        """What a worker says next, as in docs/architecture.md; None from one that is dead."""
+    def next_event(self) -> tuple[int, Event | None] | None:
+        """What a worker says next, as in docs/architecture.md; None from one that is dead.
+
+        Nothing where all are silent for a second or so.
+        """
         ...
 
     def bury(self, worker: int) -> bool:
-        """Clear away a dead worker; whether it died because memory was short."""
+        """Clear away a worker, which is ended if it is not dead; whether it died because memory was short."""
         ...
 
     def last_words(self) -> str:
@@ -56,28 +61,32 @@ class _Worker:
 
 
 def run_engine(
-    job: Mapping[str, Any], prepared: Prepared, tasks: list[Task], running: Running, progress: Progress
+    job: Mapping[str, Any], prepared: Prepared, tasks: list[Task], running: Running, progress: Progress, held: Held
 ) -> None:
     """Do all tasks; `progress` hears the views done, and minus those that a dead worker had done in vain.
 
     running: all of the options; `workers` is a number.
+    held: where the tasks are committed, and what keeps others away from there.
 
-    Raises Stopped when interrupted, EngineError when the work itself cannot go on.
+    Raises Stopped when interrupted or where another command took the run over, EngineError when the work itself cannot
+    go on.
     """
     note = running["report"].status
     if prepared.generative:
         from snellen.engine.answering import run_answering
 
-        run_answering(job, prepared, tasks, progress)
+        run_answering(job, prepared, held.handed_out(tasks), progress, held)
         return
     if prepared.network is not None:
         if running["engine"] == "ray":
             note(f"{prepared.text} runs in this process: a module cannot be named to another")
         worker = load_worker(job, prepared)
-        for task in tasks:
-            worker.run(task, progress)
+        for task in held.handed_out(tasks):
+            if not worker.run(task, progress):
+                held.check_committed(task)
         return
     workers = min(running["workers"] or 1, len(tasks))
+    job = {**job, "sharing": workers}
     crew: Crew
     if running["engine"] == "ray":
         from snellen.engine.ray import RayCrew
@@ -87,11 +96,15 @@ def run_engine(
         from snellen.engine.local import LocalCrew
 
         crew = LocalCrew(job, prepared)
-    drive(Schedule(tasks, workers), crew, workers, progress, note)
+    drive(Schedule(tasks, workers), crew, workers, progress, note, held)
 
 
-def drive(schedule: Schedule, crew: Crew, most: int, progress: Progress, note: Note) -> None:
-    """Keep up to `most` workers busy until every shard is committed; fewer once memory was short."""
+def drive(schedule: Schedule, crew: Crew, most: int, progress: Progress, note: Note, held: Held | None = None) -> None:
+    """Keep up to `most` workers busy until every shard is committed; fewer once memory was short.
+
+    held: None of a run that is only played, where nobody else can be.
+    """
+    patience = Patience()
     workers: dict[int, _Worker] = {}
     idle: list[int] = []
     noted: set[str] = set()
@@ -99,31 +112,45 @@ def drive(schedule: Schedule, crew: Crew, most: int, progress: Progress, note: N
         while schedule.left:
             while len(workers) < min(most, schedule.open):
                 workers[crew.start()] = _Worker()
-            number, event = crew.next_event()
-            worker = workers.get(number)
-            if worker is None:
-                continue  # the last words of one that was replaced
+            hangs = patience.overdue()
+            heard = crew.next_event() if hangs is None else (hangs, None)
+            if heard is None or heard[0] not in workers:
+                continue  # all are silent; or the last words of one that was replaced
+            number, event = heard
+            worker = workers[number]
             if event is None:
                 del workers[number]
+                patience.rests(number)
                 idle = [other for other in idle if other != number]
                 progress(-worker.views)
-                if crew.bury(number) and workers:
+                if hangs is not None:
+                    note(f"a worker showed no progress for {HANGING / 60:.0f} minutes and was ended")
+                if crew.bury(number) and hangs is None and workers:
                     most = len(workers)
                     note(f"memory is short: going on with {most} {'workers' if most > 1 else 'worker'}")
                     if worker.task:
                         schedule.returned(worker.task)
                 elif worker.task:
-                    schedule.died(worker.task)
+                    schedule.died(worker.task, KILLER if hangs is None else ENDLESS)
                 elif not worker.ready:
                     schedule.died_starting()
             elif event["event"] == "views":
+                patience.awaits(number)
                 worker.views += event["views"]
                 progress(event["views"])
+            elif event["event"] == "begun":
+                patience.awaits(number)
             elif event["event"] == "error":
                 raise error_of(event)
             else:
+                patience.rests(number)
                 if event["event"] == "done":
-                    _done(schedule, worker, progress)
+                    assert worker.task is not None
+                    if held and worker.task.commit and not event["committed"]:
+                        held.check_committed(worker.task)
+                    if held and worker.task.commit:
+                        held.committed(worker.task)
+                    _done(schedule, worker.task, worker, progress)
                 else:
                     worker.ready = True
                     schedule.started()
@@ -132,35 +159,43 @@ def drive(schedule: Schedule, crew: Crew, most: int, progress: Progress, note: N
                         note(said)
                 idle.append(number)
             while idle and (task := schedule.next()):
+                if held:
+                    held.check()
                 workers[idle[-1]].task = task
-                crew.give(idle.pop(), task)
+                patience.awaits(idle[-1])
+                crew.give(idle.pop(), held.briefed(task) if held else task)
     except GivenUp as given_up:
         raise EngineError(f"{given_up}:\n{crew.last_words()}") from None
     finally:
         crew.end()
 
 
-def _done(schedule: Schedule, worker: _Worker, progress: Progress) -> None:
-    assert worker.task is not None
-    if not worker.task.commit:
+def _done(schedule: Schedule, task: Task, worker: _Worker, progress: Progress) -> None:
+    if not task.commit:
         progress(-worker.views)  # only a try: the shard itself is still to be done
-    schedule.done(worker.task)
+    schedule.done(task)
     worker.task, worker.views = None, 0
 
 
-def worker_count(running: Running, device: str) -> int:
-    """How many workers: as asked, or one for each core or GPU that the engine may use."""
+@contextlib.contextmanager
+def manned(running: Running, device: str) -> Iterator[int]:
+    """The engine, for as long as there is work: how many workers, as asked or one for each core or GPU it may use.
+
+    A Ray cluster is left again, and one that was started for it ends.
+    """
     requested = running["workers"]
     if requested is not None and requested < 1:
         raise UsageError(f"--workers {requested}: expected at least 1")
     if running["engine"] == "ray":
-        from snellen.engine.ray import capacity, connect
+        from snellen.engine.cluster import capacity as places
+        from snellen.engine.cluster import connected
 
-        connect(running["ray_address"], requested, device)
-        return requested or capacity(device)
+        with connected(running["ray_address"], requested, device):
+            yield requested or places(device)
+        return
     from snellen.engine.local import capacity
 
-    return requested or capacity(device)
+    yield requested or capacity(device)
 
 
 def job_of(run: Path, data: str, images: str, grid: Grid, classes: ClassMap | None, keep_probs: bool) -> dict[str, Any]:

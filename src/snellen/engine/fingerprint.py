@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from snellen.classifiers import Prepared
@@ -13,6 +15,7 @@ from snellen.classifiers.base import same_probe
 from snellen.datasets import DataSet
 from snellen.errors import RunMismatch
 from snellen.labels import IMAGENET_1K, ClassMap, ClassSpace
+from snellen.redact import redacted
 from snellen.zoom.grid import Grid
 from snellen.zoom.render import render_plain
 
@@ -29,7 +32,7 @@ def fingerprint(
         "rendered views": _rendered_sha256(grid),
         "model": card.source,
         "weights": card.weights,
-        "options": {key: str(value) for key, value in sorted(prepared.options.items())},
+        "options": dict(redacted(f"{key}={value}").split("=", 1) for key, value in sorted(prepared.options.items())),
         "class space": _described(card.class_space, classes),
         "inputs": dict(card.inputs),
         "normalisation": {"mean": list(card.mean), "std": list(card.std)},
@@ -78,6 +81,8 @@ def _of_record(record: dict[str, Any]) -> dict[str, Any]:
         "model": card.get("source"),
         "weights": card.get("weights"),
         "class space": _described(space, classes),
+        "inputs": dict(card.get("inputs", ())),
+        "normalisation": {"mean": card.get("mean"), "std": card.get("std")},
         "precision": model["precision"],
         "backend": model.get("backend"),
     }
@@ -98,9 +103,21 @@ def _short(value: Any) -> str:
 
 
 def _rendered_sha256(grid: Grid) -> str:
-    """sha256 of the pixels this Pillow makes of a fixed picture, so that another Pillow's rounding is noticed.
+    """sha256 of the pixels this Pillow makes of fixed pictures, so that another Pillow's rounding is noticed.
 
-    All views have the pixels of Pillow's whole resizes, however they are cut; these do without numba.
+    One is small and wide. The other is tall, and shown at the smallest scale, to which it shrinks: of such a picture
+    Pillow 13 resizes the columns before the rows, and the versions before it do not. All views have the pixels of
+    Pillow's whole resizes, however they are cut; these do without numba.
     """
-    pixels = bytes((x * x + 7 * y * x + 13 * y * c) % 251 for y in range(24) for x in range(36) for c in range(3))
-    return hashlib.sha256(render_plain(Image.frombytes("RGB", (36, 24), pixels), grid.rules).tobytes()).hexdigest()
+    smallest = min(rule.resize for rule in grid.rules)
+    shrinking = [rule for rule in grid.rules if rule.resize == smallest]
+    digest = hashlib.sha256(render_plain(_picture(36, 24), grid.rules).tobytes())
+    width = smallest + smallest // 4 + 1
+    digest.update(render_plain(_picture(width, 5 * width // 2), shrinking).tobytes())
+    return digest.hexdigest()
+
+
+def _picture(width: int, height: int) -> Image.Image:
+    x, y, c = np.arange(width, dtype=np.int32), np.arange(height, dtype=np.int32)[:, None], np.arange(3, dtype=np.int32)
+    pixels: NDArray[np.uint8] = (((x * x + 7 * y * x)[..., None] + 13 * y[..., None] * c) % 251).astype(np.uint8)
+    return Image.fromarray(pixels)

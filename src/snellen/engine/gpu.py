@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from snellen.classifiers import Prepared
 from snellen.datasets import DataSet
 from snellen.engine.batches import full_batches
-from snellen.engine.decoders import Decoded, DecodePool
+from snellen.engine.decoders import DecodePool
+from snellen.engine.decoding import Decoded
 from snellen.engine.local import cores
 from snellen.engine.samples import sample_row
 from snellen.engine.worker import Counted, Progress, Task, Worker

@@ -8,6 +8,7 @@ import queue
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,10 +28,11 @@ LOOK = 1.0
 
 @dataclass(eq=False)
 class _Process:
-    """One worker process. `slot` decides its core or its GPU."""
+    """One worker process. `slot` decides its core or its GPU; `dead`: how many looks have found it so."""
 
     slot: int
     handle: "subprocess.Popen[str]"
+    dead: int = 0
 
 
 class LocalCrew:
@@ -43,6 +45,7 @@ class LocalCrew:
         self._processes: dict[int, _Process] = {}
         self._events: queue.Queue[tuple[int, dict[str, Any] | None]] = queue.Queue()
         self._kills = KillCount()
+        self._looked = time.monotonic()
 
     def start(self) -> int:
         """Start a worker process on the first free core or GPU."""
@@ -62,8 +65,9 @@ class LocalCrew:
                 env=os.environ | threads,
             )
         self._processes[number] = _Process(slot, handle)
+        self._events.put((number, {"event": "begun"}))
         model = self._prepared.to_json() | {"device": device}
-        job = {**self._job, "core": core, "sharing": capacity(self._prepared.device), "model": model}
+        job = {**self._job, "core": core, "model": model}
         threading.Thread(target=self._listen, args=(number, handle, job), daemon=True).start()
         return number
 
@@ -71,20 +75,30 @@ class LocalCrew:
         """Write the task to a worker's input."""
         _say(self._processes[worker].handle, asdict(task))
 
-    def next_event(self) -> tuple[int, dict[str, Any] | None]:
-        """The next line of any worker, or the end of its output."""
-        while True:
-            try:
-                return self._events.get(timeout=LOOK)
-            except queue.Empty:
-                # A child that a network forked may hold a dead worker's pipe open, so that it never ends.
-                for number, process in self._processes.items():
-                    if process.handle.poll() is not None:
-                        return number, None
+    def next_event(self) -> tuple[int, dict[str, Any] | None] | None:
+        """The next line of any worker, or the end of its output; nothing where there is none for a while."""
+        if time.monotonic() - self._looked >= LOOK:
+            self._look()
+        with contextlib.suppress(queue.Empty):
+            return self._events.get(timeout=LOOK)
+        return None
+
+    def _look(self) -> None:
+        """Tell of dead workers whose output does not end, since a child that a network forked holds it open.
+
+        At the second look: by then all that they had said is in the queue.
+        """
+        self._looked = time.monotonic()
+        for number, process in self._processes.items():
+            process.dead += process.handle.poll() is not None
+            if process.dead == 2:
+                self._events.put((number, None))
 
     def bury(self, worker: int) -> bool:
-        """Take a dead worker's exit code; whether it tells of memory: the kernel's kill, or a refused allocation."""
-        code = _reap(self._processes.pop(worker).handle)
+        """Take a worker's exit code; whether it tells of memory: the kernel's kill, or a refused allocation."""
+        handle = self._processes.pop(worker).handle
+        handle.kill()  # nothing to one that is dead
+        code = _reap(handle)
         return code == NO_MEMORY or (code == -signal.SIGKILL and self._kills.another())
 
     def last_words(self) -> str:

@@ -8,13 +8,15 @@ from snellen.classifiers import Prepared
 from snellen.datasets import DataSet
 from snellen.datasets.spec import parse_name
 from snellen.places import cache_root, is_remote
+from snellen.redact import redacted
 from snellen.zoom.grid import Grid
 
 
 def run_directory(out: Path, dataset: DataSet, prepared: Prepared, grid: Grid) -> Path:
     """OUT/<data>/<model>/<grid>-<precision>; a set with a name of its own is found again wherever its files lie."""
     shown = dataset.name.replace("/", "-")
-    full = shown if parse_name(dataset.spec) == dataset.name else dataset.spec
+    # A URL that is signed anew each time is the same place.
+    full = shown if parse_name(dataset.spec) == dataset.name else redacted(dataset.spec)
     return out / safe_name(shown, full) / model_name(prepared.text) / f"{grid.name}-{prepared.precision}"
 
 

@@ -3,25 +3,27 @@
 import contextlib
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snellen.atomic import create_atomic, write_atomic, writing
+from snellen.atomic import check_replaces, create_atomic, write_atomic, writing
 from snellen.classifiers import Prepared
 from snellen.datasets import DataSet
 from snellen.engine.fingerprint import check_same, fingerprint
 from snellen.engine.names import run_directory
 from snellen.engine.record import new_record
 from snellen.engine.worker import Task
+from snellen.errors import Stopped, UsageError
 from snellen.files import entries, entry, exists, make_folder, read_bytes, remove
 from snellen.labels import ClassMap
 from snellen.locks import Lock, only_here
 from snellen.places import is_remote
-from snellen.store.commits import damaged_shards, is_record, own_commits, read_commits
+from snellen.store.commits import damaged_shards, is_part, is_record, own_commits, read_commits
 from snellen.store.find import read_run_json
-from snellen.store.schema import made_kinds
+from snellen.store.mined import mined_commits
+from snellen.store.schema import kinds_of
 from snellen.zoom.grid import Grid
 
 # A shard is at most this many seconds of one worker's work, and at most a 16th part of what each worker has to do.
@@ -68,26 +70,52 @@ class Plan:
 
     def tasks(self) -> list[Task]:
         """The shards below the limit that have no valid commit; damaged ones are put aside first."""
-        kinds = ("methods",) if "methods" in self.record else made_kinds(len(self.record["grid"]["rules"]))
-        made = {"samples", *kinds}
-        records = entries(self.path / "commits")
-        found = own_commits(read_commits(self.path, records), self.record)
-        written = {k: commit for k, commit in found.items() if commit["files"].keys() >= made}
-        damaged = damaged_shards(self.path, written)
-        committed = {k: commit for k, commit in written.items() if k not in damaged}
-        for file in records:
-            if file.name.endswith(".json") and not (is_record(file) and int(file.name[:-5]) in committed):
-                _put_aside(self.path, file.name)
-        _remove_orphans(self.path, {file["name"] for commit in committed.values() for file in commit["files"].values()})
+        committed = whole_commits(self.path, self.record, kinds_of(self.record))
         pairs = enumerate(itertools.pairwise(self.bounds))
         of = self.record["fingerprint"]
-        return [Task(k, a, b, fingerprint=of) for k, (a, b) in pairs if k not in committed and a < self.limit]
+        mined = mined_commits(self.path, self.record)
+
+        def told(shard: int) -> dict[str, Any]:
+            numbers = [number for number, commits in mined.items() if shard in commits]
+            return {"passes": numbers} if numbers else {}
+
+        return [
+            Task(k, a, b, fingerprint=of, told=told(k)) for k, (a, b) in pairs if k not in committed and a < self.limit
+        ]
 
     def finish(self, session: dict[str, Any]) -> None:
-        """Add how this command's work went to run.json; Stopped where another process has taken the run over."""
+        """Add how this command's work went to run.json; Stopped where another process has taken the run over.
+
+        It is added to what the file says now: one that had the run in between may have added to it.
+        """
         self.lock.check()
-        self.record["sessions"].append(session)
+        try:
+            record = read_run_json(self.path)
+        except UsageError as error:  # it was whole when this command began
+            raise Stopped(f"{error}; what was finished is kept") from error
+        if record["fingerprint"] != self.record["fingerprint"]:
+            raise Stopped(f"{str(self.path)!r} has become another run's meanwhile; run the same command again")
+        record["sessions"].append(session)
+        self.record = record
         write_atomic(self.path / "run.json", json.dumps(self.record, indent=1).encode())
+
+
+def whole_commits(folder: Path, record: Mapping[str, Any], made: Set[str]) -> dict[int, dict[str, Any]]:
+    """The commit records in a folder that count, by shard: those of the run of a run.json whose files are whole.
+
+    Others are put aside, and files that no record names are removed when they are old enough. made: the tables that a
+    shard has.
+    """
+    records = entries(folder / "commits")
+    found = own_commits(read_commits(folder, records), record)
+    written = {k: commit for k, commit in found.items() if commit["files"].keys() >= made}
+    damaged = damaged_shards(folder, written)
+    committed = {k: commit for k, commit in written.items() if k not in damaged}
+    for file in records:
+        if is_record(file) and int(file.name[:-5]) not in committed:
+            _put_aside(folder, file.name)
+    _remove_orphans(folder, {file["name"] for commit in committed.values() for file in commit["files"].values()})
+    return committed
 
 
 @contextlib.contextmanager
@@ -109,7 +137,7 @@ def open_plan(
     say: hears what is being waited for, if anything.
 
     Raises RunMismatch, and touches nothing, where the directory holds a run of something else; UsageError where
-    nothing can be written or another process is at work; Stopped where the disk is full.
+    nothing can be written, run.json is gone or another process is at work; Stopped where the disk is full.
     """
     path = run_directory(out, dataset, prepared, grid)
     stop = len(dataset.items) if limit is None else min(limit, len(dataset.items))
@@ -118,13 +146,17 @@ def open_plan(
     if work:
         parts["methods"] = list(work.methods)
     with contextlib.ExitStack() as stack:
+        check_replaces(path)
         with writing(path):
             if exists(path / "run.json"):
                 check_same(path, read_run_json(path), parts, prepared)
+            else:
+                _check_empty(path)
             for folder in ("parts", "commits"):
                 make_folder(path / folder)
             lock = stack.enter_context(only_here(path, say=say))
             if not exists(path / "run.json"):
+                _check_empty(path)
                 record = new_record(dataset, prepared, grid, classes, parts)
                 if work:
                     record["methods"] = list(work.methods)
@@ -136,6 +168,15 @@ def open_plan(
                 record["shards"] = _bounds(record["shards"], stop, images_per_s, workers, dataset.breaks)
                 write_atomic(path / "run.json", json.dumps(record, indent=1).encode())
         yield Plan(path, record, stop, lock)
+
+
+def _check_empty(run: Path) -> None:
+    """Raise UsageError where a directory without run.json has commit records: no other run may be begun among them."""
+    if any(file.name.endswith(".json") for file in entries(run / "commits")):
+        raise UsageError(
+            f"{str(run)!r} has commit records, but no run.json that says of what; put run.json back, or move the "
+            "directory away"
+        )
 
 
 def _bounds(bounds: list[int], stop: int, images_per_s: float, workers: int, breaks: Sequence[int]) -> list[int]:
@@ -171,7 +212,8 @@ def _remove_orphans(run: Path, known: set[str]) -> None:
     Young ones stay: a worker of a command that has died may yet commit them. Ages are told by the clock that dates the
     files, whatever the clock here says.
     """
-    orphans = [file for file in entries(run / "parts") if file.name not in known and not file.is_folder]
+    inside = [file for file in entries(run / "parts") if is_part(file.name) and not file.is_folder]
+    orphans = [file for file in inside if file.name not in known]
     if not orphans:
         return
     probe = run / ".clock"

@@ -8,15 +8,21 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
+from snellen.redact import redacted
+
 # Seconds between plain lines.
 EVERY = 15.0
 
 
 @dataclass
 class Progress:
-    """Counts views, and tells its listener."""
+    """Counts views, and tells its listener.
+
+    by_image: whether images may leave before they were shown all zooms, which are then counted all the same.
+    """
 
     zooms: int
+    by_image: bool = False
     views: int = 0
     started: float = field(default_factory=time.perf_counter)
 
@@ -29,6 +35,11 @@ class Progress:
         """Views a second since the start."""
         return self.views / max(1e-9, time.perf_counter() - self.started)
 
+    @property
+    def speed(self) -> str:
+        """The rate for a person."""
+        return f"{self.rate / self.zooms:.1f} images/s" if self.by_image else f"{self.rate:.0f} views/s"
+
 
 class Reporter(Protocol):
     """Where a command says what it is doing."""
@@ -37,8 +48,11 @@ class Reporter(Protocol):
         """One line on what happens next, or on what was found."""
         ...
 
-    def bar(self, images: int, zooms: int, of: int) -> AbstractContextManager[Progress]:
-        """A context in which `images` images are shown at `zooms` zooms; `of` is how many the run has in all."""
+    def bar(self, images: int, zooms: int, of: int, by_image: bool = False) -> AbstractContextManager[Progress]:
+        """A context in which `images` images are shown at `zooms` zooms; `of` is how many the run has in all.
+
+        by_image: as `Progress` has it.
+        """
         ...
 
 
@@ -47,19 +61,19 @@ class _Silent:
         pass
 
     @contextmanager
-    def bar(self, images: int, zooms: int, of: int) -> Iterator[Progress]:
-        yield Progress(zooms)
+    def bar(self, images: int, zooms: int, of: int, by_image: bool = False) -> Iterator[Progress]:
+        yield Progress(zooms, by_image)
 
 
 class _Lines(_Silent):
     """Plain lines on standard error."""
 
     def status(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(redacted(text), file=sys.stderr, flush=True)
 
     @contextmanager
-    def bar(self, images: int, zooms: int, of: int) -> Iterator[Progress]:
-        yield _LineProgress(zooms, images=images, resumed=of - images, of=of)
+    def bar(self, images: int, zooms: int, of: int, by_image: bool = False) -> Iterator[Progress]:
+        yield _LineProgress(zooms, by_image, images=images, resumed=of - images, of=of)
 
 
 @dataclass
@@ -76,7 +90,7 @@ class _LineProgress(Progress):
             self.last = now
             left = max(0, self.images * self.zooms - self.views) / max(self.rate, 1e-9)
             done = max(0, self.resumed) + self.views // self.zooms
-            print(f"{done}/{self.of} images  {self.rate:.0f} views/s  {left:.0f} s left", file=sys.stderr, flush=True)
+            print(f"{done}/{self.of} images  {self.speed}  {left:.0f} s left", file=sys.stderr, flush=True)
 
 
 class _Terminal(_Silent):
@@ -88,10 +102,10 @@ class _Terminal(_Silent):
         self._console = Console(stderr=True)
 
     def status(self, text: str) -> None:
-        self._console.print(text, style="dim", highlight=False, markup=False)
+        self._console.print(redacted(text), style="dim", highlight=False, markup=False)
 
     @contextmanager
-    def bar(self, images: int, zooms: int, of: int) -> Iterator[Progress]:
+    def bar(self, images: int, zooms: int, of: int, by_image: bool = False) -> Iterator[Progress]:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Rich
 
@@ -99,13 +113,13 @@ class _Terminal(_Silent):
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("images"),
-            TextColumn("{task.fields[rate]:.0f} views/s"),
+            TextColumn("{task.fields[speed]}"),
             TimeRemainingColumn(compact=True),
         )
         with Rich(*columns, console=self._console) as rich:
             resumed = max(0, of - images)
-            task = rich.add_task("", total=resumed + images, completed=resumed, rate=0.0)
-            yield _RichProgress(zooms, show=partial(rich.update, task), resumed=resumed)
+            task = rich.add_task("", total=resumed + images, completed=resumed, speed="")
+            yield _RichProgress(zooms, by_image, show=partial(rich.update, task), resumed=resumed)
 
 
 @dataclass
@@ -115,7 +129,7 @@ class _RichProgress(Progress):
 
     def advance(self, views: int) -> None:
         super().advance(views)
-        self.show(completed=self.resumed + self.views // self.zooms, rate=self.rate)
+        self.show(completed=self.resumed + self.views // self.zooms, speed=self.speed)
 
 
 silent: Reporter = _Silent()

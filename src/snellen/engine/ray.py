@@ -5,11 +5,9 @@ killed and started again at any moment. Ray itself restarts nothing: a dead acto
 again, by the same rules as a dead process.
 """
 
+import contextlib
 import itertools
 import json
-import logging
-import os
-import socket
 import time
 import uuid
 from collections import deque
@@ -17,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
@@ -25,21 +23,15 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskErr
 from snellen.atomic import write_atomic, writing
 from snellen.classifiers import Prepared
 from snellen.engine.actor import PROBE, Actor
-from snellen.engine.local import cores
 from snellen.engine.memory import NO_MEMORY
 from snellen.engine.worker import Task
-from snellen.errors import UsageError
 from snellen.files import remove
 from snellen.places import place
 
 # Seconds until the driver looks at something else than its actors.
 LOOK = 1.0
-# Seconds to reach a cluster.
-REACH = 10.0
 # Seconds between two questions to every busy actor how far it is, and questions a second at most.
 ASK, QUESTIONS = 2.0, 100
-# Bytes for objects on a machine where Ray is started: only lines of JSON are passed, but Ray wants 75 MiB at least.
-STORE = 100_000_000
 
 
 @dataclass
@@ -57,12 +49,13 @@ class _Actor:
 
 
 class RayCrew:
-    """Actors of the cluster that `connect` found, see `snellen.engine.drive.Crew`."""
+    """Actors of the cluster that `cluster.py` has connected to, see `snellen.engine.drive.Crew`."""
 
     def __init__(self, job: Mapping[str, Any], prepared: Prepared) -> None:
         token = uuid.uuid4().hex
         self._run = place(job["run"])
         self._cpu = prepared.device == "cpu"
+        self._workers = job.get("sharing", 1)
         self._job = json.dumps(
             {
                 **job,
@@ -72,6 +65,8 @@ class RayCrew:
                 "stream": sum(node["Alive"] for node in ray.nodes()) > 1,
                 "folder": str(Path.cwd()),
                 "token": token,
+                # An actor is kept to its share of the cores before it counts them.
+                "sharing": 1,
             }
         )
         need = {"num_cpus": 1} if self._cpu else {"num_cpus": 1, "num_gpus": 1}
@@ -100,9 +95,9 @@ class RayCrew:
         actor.serial, actor.told, actor.busy = actor.serial + 1, 0, True
         self._pending[actor.handle.run.remote(json.dumps(asdict(task)))] = worker, "run"
 
-    def next_event(self) -> tuple[int, dict[str, Any] | None]:
-        """The next answer of any actor."""
-        while not self._events:
+    def next_event(self) -> tuple[int, dict[str, Any] | None] | None:
+        """The next answer of any actor; nothing where there is none for a while."""
+        if not self._events:
             self._ask()
             refs = list(self._pending)
             ready, _ = ray.wait(refs, num_returns=1, timeout=LOOK)
@@ -111,10 +106,10 @@ class RayCrew:
             for ref in ready:
                 worker, what = self._pending.pop(ref)
                 self._answered(worker, what, ref)
-        return self._events.popleft()
+        return self._events.popleft() if self._events else None
 
     def bury(self, worker: int) -> bool:
-        """Have Ray end an actor that did not answer; whether its node was short of memory."""
+        """Have Ray end an actor; whether its node was short of memory."""
         actor = self._actors.pop(worker)
         self._pending = {ref: asked for ref, asked in self._pending.items() if asked[0] != worker}
         ray.kill(actor.handle)
@@ -128,7 +123,8 @@ class RayCrew:
         """Have Ray end all actors."""
         for actor in self._actors.values():
             ray.kill(actor.handle)
-        remove(self._run / PROBE)
+        with contextlib.suppress(OSError):  # what ended the work may be the very place it lies in, and is what to say
+            remove(self._run / PROBE)
 
     def _ask(self) -> None:
         """Ask busy actors how far they are, now and then."""
@@ -184,50 +180,10 @@ class RayCrew:
             return
         taken = {other.slot for other in self._actors.values() if other.node == node}
         actor.node, actor.slot = node, next(slot for slot in itertools.count() if slot not in taken)
-        gpus = 0 if self._cpu else _gpus_of(node)
+        gpus = 0 if self._cpu else min(_gpus_of(node), self._workers)
         self._pending[actor.handle.load.remote(self._job, actor.slot, gpus)] = worker, "load"
-
-
-def connect(address: str | None, workers: int | None, device: str = "cpu") -> None:
-    """Connect to the cluster at `address` or RAY_ADDRESS, or start one on this machine; once a process.
-
-    workers: how many are asked for; a cluster that is started here has place for them.
-    Raises UsageError where there is no cluster, and for a device that is one GPU of one machine.
-    """
-    if device.startswith("cuda:"):
-        raise UsageError(f"--device {device} is a GPU of one machine; with --engine ray give cuda, and --workers N")
-    if ray.is_initialized():
-        here = ray.get_runtime_context().gcs_address
-        if address not in (None, "auto", here):
-            raise UsageError(f"--ray-address {address}: this process is connected to {here}; call ray.shutdown() first")
-        return
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody asked for reports to Ray's makers
-    started: dict[str, Any] = {"num_cpus": max(len(cores()), workers or 0), "object_store_memory": STORE}
-    try:
-        host, _, port = address.partition(":")
-        if port.isdecimal():  # Ray itself goes on trying for minutes
-            socket.create_connection((host, int(port)), REACH).close()
-        ray.init(
-            address,
-            namespace="snellen",
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            **(started | {"include_dashboard": False} if address == "local" else {}),
-        )
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UsageError(
-            f"no Ray cluster at {address!r}: {error}; start one with `ray start`, or give its address"
-        ) from error
-
-
-def capacity(device: str) -> int:
-    """How many workers the cluster has place for: one on each of its cores or GPUs."""
-    kind = "GPU" if device.startswith("cuda") else "CPU"
-    there = int(cast(Any, ray).cluster_resources().get(kind, 0))
-    if not there:
-        raise UsageError(f"the Ray cluster has no {kind}; give --workers N to wait for them, or another --device")
-    return there
+        # It may have waited for its place for hours; from now on it is to get on.
+        self._events.append((worker, {"event": "begun"}))
 
 
 def _gpus_of(node: str) -> int:

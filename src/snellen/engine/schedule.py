@@ -12,6 +12,7 @@ from snellen.engine.worker import Task
 from snellen.errors import EngineError
 
 KILLER = "reading or classifying it ends the worker process"
+ENDLESS = "reading or classifying it does not come to an end"
 # Workers that cannot even start, this many in a row or one for each there is, say that no worker can.
 STARTS = 3
 # Times that a shard comes under suspicion until no image is to blame: each half was survived, and yet it kills.
@@ -89,8 +90,11 @@ class Schedule:
         self._out -= 1
         self._todo.appendleft(task)
 
-    def died(self, task: Task) -> None:
-        """A task's worker died of it, or by chance. Raises GivenUp where its shard kills without a guilty image."""
+    def died(self, task: Task, why: str = KILLER) -> None:
+        """A task's worker died of it, or by chance, or was ended since it hung; `why`: what the run says of its image.
+
+        Raises GivenUp where its shard kills without a guilty image.
+        """
         self._out -= 1
         what = (task.shard, task.start, task.stop, task.commit)
         self._deaths[what] += 1
@@ -105,7 +109,7 @@ class Schedule:
             self._suspects[task.shard] = _Suspect(task, guilty=dict(task.skip))
             self._split(task)
         elif task.stop - task.start == 1:
-            self._suspects[task.shard].guilty[task.start] = KILLER
+            self._suspects[task.shard].guilty[task.start] = why
             self._guilty += 1
             if self._guilty >= HOPELESS and not self._survived:
                 raise GivenUp("whatever image is tried, its worker ends")

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,6 +28,7 @@ from snellen.engine.samples import read_picture, sample_row
 from snellen.errors import SnellenError
 from snellen.labels import ClassMap
 from snellen.places import place
+from snellen.store.mined import Whole, by_image, read_whole
 from snellen.store.schema import KINDS, SAMPLES, made_kinds
 from snellen.store.writer import commit
 from snellen.zoom.grid import Grid
@@ -48,6 +49,8 @@ class Task:
 
     skip: images that are known to kill a worker, each with what the run says of it.
     fingerprint: of the run; the commit record says it, so that no other run takes the shard for its own.
+    told: what else the worker is to know, as JSON holds it: `passes`, those that may have shown images of the shard at
+        every zoom (see `store/mined.py`); or what a worker of another kind than a run's is told.
     """
 
     shard: int
@@ -56,6 +59,7 @@ class Task:
     commit: bool = True
     skip: Mapping[int, str] = field(default_factory=dict)
     fingerprint: str = ""
+    told: Mapping[str, Any] = field(default_factory=dict)
 
     @staticmethod
     def from_json(record: Mapping[str, Any]) -> "Task":
@@ -108,8 +112,10 @@ class Worker:
         started, clock = time.time(), time.monotonic()
         samples: list[dict[str, Any]] = []
         groups = self.grid.groups
+        mined = self._mined(task)
+        rest = replace(task, skip={**task.skip, **dict.fromkeys(mined.samples, "mined")})
         tables: dict[str, list[pa.Table]] = {kind: [] for kind in made_kinds(len(self.grid), self.keep_probs)}
-        for images, logits in self._blocks(self._logits(task, samples, progress), task, samples):
+        for images, logits in self._blocks(self._logits(rest, samples, progress), task, samples):
             probs = softmax(masked(logits, self.classes))
             tables["predictions"].append(prediction_table(images, logits, probs, self.classes))
             for image, shares in zip(images, probs, strict=True):
@@ -119,9 +125,10 @@ class Worker:
                     tables["probs"].append(probs_table(image, shares))
         if not task.commit:
             return False
+        samples = [mined.samples.get(sample["image"], sample) for sample in samples]
         done = {"samples": pa.Table.from_pylist(samples, schema=SAMPLES)}
         for kind, parts in tables.items():
-            done[kind] = pa.concat_tables(parts) if parts else KINDS[kind].empty_table()
+            done[kind] = by_image([KINDS[kind].empty_table(), *parts, *mined.tables.get(kind, ())])
         errors = sum(sample["error"] is not None for sample in samples)
         record = {
             "fingerprint": task.fingerprint,
@@ -129,11 +136,16 @@ class Worker:
             "stop": task.stop,
             "images": len(samples),
             "errors": errors,
-            "views": (len(samples) - errors) * len(self.grid),
+            "views": (len(samples) - errors - len(mined.samples)) * len(self.grid),
             "started": started,
             "seconds": round(time.monotonic() - clock, 3),
         }
         return commit(self.run_path, task.shard, done, record)
+
+    def _mined(self, task: Task) -> Whole:
+        """What the task says was shown of its shard at every zoom, which is not to be shown again."""
+        place = {"shard": task.shard, "start": task.start, "stop": task.stop, "fingerprint": task.fingerprint}
+        return read_whole(self.run_path, place, task.told.get("passes", ()) if task.commit else ())
 
     def _logits(
         self, task: Task, samples: list[dict[str, Any]], progress: Progress

@@ -40,9 +40,15 @@ class HardImage:
 
     @property
     def read_by(self) -> tuple[str, ...]:
-        """The miners whose most frequent answer is right now that the image is relabelled: it is not hard any more."""
-        answers = zip(self.mined.miners, self.mined.answers, strict=False)
-        return tuple(miner for miner, (answer, _) in answers if self.status == "relabelled" and answer in self.labels)
+        """The miners that are right at a zoom now that the image is relabelled: for them it is not hard any more.
+
+        Of an image whose answers were not all kept, those whose most frequent answer is right.
+        """
+        answered = self.mined.answered or [(answer,) for answer, _ in self.mined.answers]
+        told = zip(self.mined.miners, answered, strict=False)
+        return tuple(
+            miner for miner, classes in told if self.status == "relabelled" and not set(classes).isdisjoint(self.labels)
+        )
 
 
 @dataclass(frozen=True)

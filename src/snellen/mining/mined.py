@@ -19,8 +19,8 @@ from snellen.store.find import reading
 
 FORMAT = 1
 
-# `answers` and `failed_zooms` have an entry for each of `miners`: its most frequent wrong class with its share of the
-# views, and how many zooms it was shown that failed.
+# `answers`, `failed_zooms` and `answered` have an entry for each of `miners`: its most frequent wrong class with its
+# share of the views, how many zooms it was shown that failed, and all its wrong classes, the most frequent first.
 CANDIDATES = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -33,6 +33,7 @@ CANDIDATES = pa.schema(
         pa.field("miners", pa.list_(pa.string()), nullable=False),
         pa.field("answers", pa.list_(pa.struct([("class", pa.int32()), ("share", pa.float32())])), nullable=False),
         pa.field("failed_zooms", pa.list_(pa.int32()), nullable=False),
+        pa.field("answered", pa.list_(pa.list_(pa.int32()))),
     ]
 )
 # Without these there is no hard set, or no evidence; other columns are shown where they are.
@@ -47,8 +48,8 @@ NEEDED = {
 class MinedImage:
     """One mined image.
 
-    labels: ids of its classes, ascending. miners, answers, failed_zooms: see `CANDIDATES`; an answer is a class and its
-    share.
+    labels: ids of its classes, ascending. miners, answers, failed_zooms, answered: see `CANDIDATES`; an answer is a
+    class and its share, and what is answered are classes.
     """
 
     id: str
@@ -61,6 +62,7 @@ class MinedImage:
     miners: tuple[str, ...] = ()
     answers: tuple[tuple[int, float], ...] = ()
     failed_zooms: tuple[int, ...] = ()
+    answered: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,20 +98,19 @@ def read_mined(folder: Path) -> Mined:
 
     Raises UsageError where it is none, DataError where it is damaged, Stopped where its store cannot be reached.
     """
-    text = _read(folder / "mine.json")
-    if text is None:
+    record = read_record(folder)
+    if record is None:
         raise UsageError(f"{str(folder)!r} is no hard set: it has no mine.json; `snellen mine … -o {folder}` makes one")
-    try:
-        record = json.loads(text)
-        whole = record["format"] == FORMAT and len(class_space(record)) > 0
-    except (ValueError, KeyError, TypeError, RecursionError, DataError):
-        whole = False
-    if not whole:
-        raise DataError(f"{str(folder / 'mine.json')!r} is damaged, or of another format than {FORMAT}; mine again")
     rows = read_rows(folder, "candidates")
     if rows is None:
         raise UsageError(f"{str(folder)!r} has no candidates.parquet; let `snellen mine … -o {folder}` finish")
     path = str(folder / "candidates.parquet")
+    if (named := record.get("candidates")) and hashlib.sha256(
+        _read(folder / "candidates.parquet") or b""
+    ).hexdigest() != named:
+        raise UsageError(
+            f"{path!r} is not what mine.json names, since mining was stopped; run the same `snellen mine` again"
+        )
     images = []
     classes, seen = len(class_space(record)), set()
     for row in rows:
@@ -118,11 +119,27 @@ def read_mined(folder: Path) -> Mined:
             raise DataError(
                 f"{path!r}: {image.id!r} is not the id of {image.image_id!r}, or is there twice; mine again"
             )
-        if not all(0 <= k < classes for k in (*image.labels, *(k for k, _ in image.answers))):
+        told = (*(k for k, _ in image.answers), *(k for answered in image.answered for k in answered))
+        if not all(0 <= k < classes for k in (*image.labels, *told)):
             raise DataError(f"{path!r}: {image.image_id!r} has a class outside 0 … {classes - 1}; mine again")
         seen.add(image.id)
         images.append(image)
     return Mined(folder, record, tuple(images))
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """The mine.json of a HARD folder, None where there is none; DataError where it is damaged."""
+    text = _read(folder / "mine.json")
+    if text is None:
+        return None
+    try:
+        record = json.loads(text)
+        whole = record["format"] == FORMAT and len(class_space(record)) > 0
+    except (ValueError, KeyError, TypeError, RecursionError, DataError):
+        whole = False
+    if not whole:
+        raise DataError(f"{str(folder / 'mine.json')!r} is damaged, or of another format than {FORMAT}; mine again")
+    return dict(record)
 
 
 def read_rows(folder: Path, name: str) -> list[dict[str, Any]] | None:
@@ -162,6 +179,7 @@ def _image(row: Mapping[str, Any]) -> MinedImage:
         tuple(row.get("miners") or ()),
         answers,
         tuple(row.get("failed_zooms") or ()),
+        tuple(tuple(classes) for classes in row.get("answered") or ()),
     )
 
 

@@ -65,7 +65,7 @@ def print_review(hard_set: HardSet, console: Console) -> None:
         )
     again = sum(bool(image.read_by) for image in hard_set.images)
     if again:
-        line(f"{again} relabelled: the new label is what a miner answers most, so that the image is not hard any more")
+        line(f"{again} relabelled: a miner is right at a zoom by the new label, so that the image is not hard any more")
     elsewhere = len({verdict.id for verdict in hard_set.elsewhere})
     if elsewhere:
         line(f"Verdicts on {elsewhere} images that are not mined any more are kept, and count nothing")

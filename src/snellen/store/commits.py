@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -51,7 +52,7 @@ def own_commits(commits: Mapping[int, dict[str, Any]], record: Mapping[str, Any]
         if bounds is None:
             return True
         place = [commit.get("start"), commit.get("stop")]
-        return place == list(bounds[shard : shard + 2]) and commit.get("fingerprint", whole) == whole
+        return place == list(bounds[shard : shard + 2]) and commit.get("fingerprint") == whole
 
     return {shard: commit for shard, commit in commits.items() if is_own(shard, commit)}
 
@@ -62,18 +63,33 @@ def is_record(file: Entry) -> bool:
     >>> is_record(Entry("00012.json", 9, False)), is_record(Entry(".00012.json.a1b2c3d4.tmp", 9, False))
     (True, False)
     """
-    return file.name.endswith(".json") and file.name[:-5].isdecimal() and not file.is_folder
+    return not file.is_folder and re.fullmatch(r"([0-9]{5}|[1-9][0-9]{5,})\.json", file.name) is not None
+
+
+def is_part(name: str) -> bool:
+    """Whether a file of `parts` is called as a writer calls it, or as what it is written to before it has that name.
+
+    >>> is_part("00012.a1b2c3d4.samples.parquet"), is_part(".00012.a1b2c3d4.samples.parquet.0a1b2c3d.tmp")
+    (True, True)
+    >>> is_part("notes.txt")
+    False
+    """
+    return re.fullmatch(r"\.?[0-9]{5,}\.[0-9a-f]{8}\.[a-z]+\.parquet(\.[0-9a-f]{8}\.tmp)?", name) is not None
 
 
 def _is_commit(commit: Any) -> bool:
     """Whether a commit record has the form Snellen writes; a file it names must lie in the run's own folder."""
     try:
-        files = commit["files"]
-        names = [file["name"] for file in files.values() if isinstance(file["sha256"], str)]
-        plain = all(Path(name).name == name and name not in {"", ".", ".."} and "\0" not in name for name in names)
+        return all(map(_is_file, commit["files"].values()))
     except (TypeError, KeyError, AttributeError):
         return False
-    return plain and len(names) == len(files)
+
+
+def _is_file(file: Any) -> bool:
+    """Whether a commit record names a file as it should: by a name without folders, its length and its sha256."""
+    name, size, digest = file["name"], file["bytes"], file["sha256"]
+    plain = Path(name).name == name and name not in {"", ".", ".."} and "\0" not in name
+    return plain and type(size) is int and size >= 0 and re.fullmatch(r"[0-9a-f]{64}", digest) is not None
 
 
 def damaged_shards(run: Path, commits: Mapping[int, Mapping[str, Any]]) -> set[int]:
@@ -91,7 +107,7 @@ def damaged_shards(run: Path, commits: Mapping[int, Mapping[str, Any]]) -> set[i
 def damaged_files(run: Path, commit: Mapping[str, Any], listed: Mapping[str, Entry] | None = None) -> list[str]:
     """Names of a commit's files that are gone, or whose bytes are not those it names.
 
-    All probabilities are gigabytes: of their files only the length is compared, and in a store the tag.
+    All probabilities are gigabytes: of their files only the length is compared.
     listed: what lies in `parts` of a store, where it is known.
     """
     if is_remote(run) and listed is None:
@@ -104,7 +120,7 @@ def _is_same_here(parts: Path, kind: str, file: Mapping[str, Any]) -> bool:
     path = parts / file["name"]
     try:
         if kind == "probs":
-            return bool(path.stat().st_size == file.get("bytes"))
+            return bool(path.stat().st_size == file["bytes"])
         with path.open("rb") as handle:
             return bool(hashlib.file_digest(handle, "sha256").hexdigest() == file["sha256"])
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):  # any other trouble says nothing about the file
@@ -113,7 +129,7 @@ def _is_same_here(parts: Path, kind: str, file: Mapping[str, Any]) -> bool:
 
 def _is_same_there(listed: Mapping[str, Entry], parts: Path, kind: str, file: Mapping[str, Any]) -> bool:
     found = listed.get(file["name"])
-    if found is None or found.size != file.get("bytes"):
+    if found is None or found.size != file["bytes"]:
         return False
     if kind == "probs" or (found.tag is not None and found.tag == file.get("tag")):
         return True

@@ -41,6 +41,11 @@ def find_runs(path: str | Path, methods: bool = False) -> list[Run]:
             raise UsageError(f"no directory {str(path)!r}; give the OUT of a study, or a run below it")
         runs = [Run(folder, read_run_json(folder)) for folder in _run_folders(path)]
     wanted = [run for run in runs if ("methods" in run.record) == methods]
+    if not wanted and runs and not methods:
+        raise UsageError(
+            f"{str(path)!r} holds answers of methods, which `snellen tta` made, and none of views; give the OUT of "
+            "`snellen study`, or a run below it"
+        )
     if not wanted:
         what, how = ("answers of methods", "tta") if methods else ("run", "study")
         raise UsageError(
@@ -98,6 +103,8 @@ def _is_whole(record: dict[str, Any]) -> bool:
     whole = {"fingerprint", "fingerprint_parts", "batch_size", "sessions"} <= record.keys()
     whole &= all(isinstance(text, str) for text in (grid.name, model["spec"], model["precision"], card["space"]))
     whole &= all(isinstance(text, str) for text in (data["spec"], data["name"], *card["keys"], *sources))
+    whole &= all(isinstance(name, str) for name in dict(card.get("inputs", ())))
+    whole &= isinstance(record["fingerprint_parts"], dict) and isinstance(record["sessions"], list)
     whole &= len(sources) > 0 and len(grid) > 0 and all(map(_is_rule, grid))
     whole &= bounds[0] == 0 and all(type(bound) is int for bound in bounds) and bounds == sorted(set(bounds))
     space = IMAGENET_1K if card["space"] == IMAGENET_1K.name else ClassSpace.of_names(card["keys"], card["space"])

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from snellen.datasets.spec import parse_name
 from snellen.errors import UsageError
 from snellen.labels import IMAGENET_1K, ClassMap, ClassSpace, correct_by_labels
-from snellen.store.commits import own_commits, read_commits
+from snellen.store.commits import commit_path, own_commits, read_commits
 from snellen.store.labels import find_labels, read_labels
 from snellen.store.parts import block, cells, each, read_part, read_parts
-from snellen.store.schema import KINDS
+from snellen.store.schema import KINDS, kinds_of
 from snellen.zoom.grid import Grid
 
 if TYPE_CHECKING:
@@ -89,9 +89,19 @@ class Run:
         yield from read_parts(self._files(kind), KINDS[kind], columns)
 
     def _files(self, kind: str) -> list[tuple[Path, int | None]]:
-        """The files of one kind of table, in the order of images, and their lengths."""
-        found = (commit["files"].get(kind) for commit in self.commits.values())
-        return [(self.path / "parts" / file["name"], file.get("bytes")) for file in found if file]
+        """The files of one kind of table, in the order of images, and their lengths.
+
+        Raises UsageError where a commit record lacks one: since others have it, or since every shard of the run does.
+        """
+        files = {shard: commit["files"].get(kind) for shard, commit in self.commits.items()}
+        lacking = [shard for shard, file in files.items() if file is None]
+        # `merged` is no answer of a zoom: a run that has it nowhere is read without.
+        if lacking and (len(lacking) < len(files) or kind in kinds_of(self.record) - {"merged"}):
+            raise UsageError(
+                f"{str(commit_path(self.path, lacking[0]))!r} is damaged: it names no {kind}; "
+                "run the study again to redo its shard"
+            )
+        return [(self.path / "parts" / file["name"], file["bytes"]) for file in files.values() if file]
 
     def frame(self) -> pa.Table:
         """The long table, a row for each image and zoom; `.to_pandas()` gives a DataFrame."""
@@ -154,7 +164,7 @@ class Run:
     @property
     def keeps_probs(self) -> bool:
         """Whether all its probabilities were kept (`--keep-probs`)."""
-        return bool(self.commits) and all("probs" in commit["files"] for commit in self.commits.values())
+        return bool(self.commits) and any("probs" in commit["files"] for commit in self.commits.values())
 
     def probabilities(
         self, zooms: NDArray[np.intp] | None = None

@@ -1,9 +1,15 @@
-"""The columns of a run's Parquet files."""
+"""The columns of a run's Parquet files, and which of these files a shard has."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import pyarrow as pa
 
 TOP = 5
 FORMAT = 1
+# What run.json says of a generative model's backend, and where its fingerprint has whether all probabilities are kept.
+CHAT = "chat"
+PROBABILITIES = "all probabilities"
 
 SAMPLES = pa.schema(
     [
@@ -77,6 +83,16 @@ KINDS = {
     "answers": ANSWERS,
     "methods": METHODS,
 }
+
+
+def kinds_of(record: Mapping[str, Any]) -> frozenset[str]:
+    """The tables that every shard of a run has, by its run.json; a commit record without one of them is damaged."""
+    if "methods" in record:
+        return frozenset({"samples", "methods"})
+    zooms = len(record.get("grid", {}).get("rules", ()))
+    kept = record.get("fingerprint_parts", {}).get(PROBABILITIES, False)
+    words = ("answers",) if record.get("model", {}).get("backend") == CHAT else ()
+    return frozenset({"samples", *made_kinds(zooms, kept), *words})
 
 
 def made_kinds(zooms: int, keep_probs: bool = False) -> tuple[str, ...]:

@@ -20,7 +20,12 @@ from snellen.store.schema import KINDS
 
 
 def commit(run: Path, shard: int, tables: Mapping[str, pa.Table], record: dict[str, Any]) -> bool:
-    """Write a shard's tables and then its commit record; False if another writer had committed it first.
+    """Write a shard's tables and then its commit record; False if a record was there already, which stays.
+
+    True: the shard is committed, by these files, or by those of another writer that came at the very same moment, where
+    the place knows no condition (see `atomic.py`). False says nothing of the record that is there, which may be another
+    run's or not whole: whoever relies on the shard looks at it. `record` has the shard's `start` and `stop` and the
+    run's `fingerprint`, without which no reader takes it for the run's own.
 
     Each writer's files carry a token of its own, so that two writers of one shard never touch each other's files;
     the record, created only if absent, decides which exist. The loser removes its own. Of a file in a store the record

@@ -14,20 +14,20 @@ from snellen.engine.batches import Answering
 from snellen.engine.worker import NOT_NUMBERS
 from snellen.labels import ClassMap
 from snellen.tta.methods import Method
-from snellen.tta.policy import lead_z
+from snellen.tta.policy import settled
 from snellen.zoom.render import UnreadableImage, render
 
 Owner = TypeVar("Owner")
 
 
 @dataclass
-class Race(Generic[Owner]):
-    """One image under way.
+class Viewing(Generic[Owner]):
+    """One image that is shown view after view.
 
     owner: what its caller knows it by.
     known: probabilities of views that were computed before, by their number in the order.
-    total: the sum of the probabilities of the first `shown` views.
-    cut_ms, network_ms: what it cost beside what was known.
+    total: the sum of the probabilities of the first `shown` views, float32 `[classes]`.
+    cut_ms: milliseconds for cutting these, one by one.
     error: why it has no answer.
     """
 
@@ -37,7 +37,6 @@ class Race(Generic[Owner]):
     total: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
     shown: int = 0
     cut_ms: float = 0.0
-    network_ms: float = 0.0
     error: str | None = None
 
     def add(self, probs: NDArray[np.float32]) -> None:
@@ -47,62 +46,60 @@ class Race(Generic[Owner]):
 
 
 def settle_all(
-    races: Iterator[Race[Owner]], method: Method, network: Answering, together: int, classes: ClassMap | None = None
-) -> Iterator[Race[Owner]]:
+    viewings: Iterator[Viewing[Owner]],
+    method: Method,
+    network: Answering,
+    together: int,
+    classes: ClassMap | None = None,
+) -> Iterator[Viewing[Owner]]:
     """Show each image its next view until its answer is settled; images come out as they are done, not in order.
 
     method: an `anytime` method. together: images under way at once, which is the size of a batch.
     """
-    pool: list[Race[Owner]] = []
+    pool: list[tuple[Viewing[Owner], NDArray[np.uint8]]] = []
     while True:
-        while len(pool) < together and (race := next(races, None)) is not None:
-            if _settled_by_known(race, method):
-                yield race
+        while len(pool) < together and (viewing := next(viewings, None)) is not None:
+            view = _next_view(viewing, method)
+            if view is None:
+                yield viewing
             else:
-                pool.append(race)
+                pool.append((viewing, view))
         if not pool:
             return
-        _round(pool, method, network, classes)
+        logits = network.logits(np.concatenate([view for _, view in pool]))
+        probs = softmax(masked(logits, classes))
         still = []
-        for race in pool:
-            if race.error or _settled(race, method) or _settled_by_known(race, method):
-                yield race
+        for (viewing, _), row, numbers in zip(pool, probs, logits, strict=True):
+            if np.isfinite(numbers).all():
+                viewing.add(row)
             else:
-                still.append(race)
+                viewing.error = NOT_NUMBERS
+            view = _next_view(viewing, method)
+            if view is None:
+                yield viewing
+            else:
+                still.append((viewing, view))
         pool = still
 
 
-def _settled(race: Race[Any], method: Method) -> bool:
-    views = len(method.rules)
-    return race.shown > 0 and bool(lead_z(race.total, race.shown, views) >= method.threshold)
+def _next_view(viewing: Viewing[Any], method: Method) -> NDArray[np.uint8] | None:
+    """The next view that the network has to answer, uint8 `[1, size, size, 3]`; None where the image is done.
 
-
-def _settled_by_known(race: Race[Any], method: Method) -> bool:
-    """Take in views that are known as long as they come next; whether that settles it."""
-    while not (settled := _settled(race, method)) and race.shown in race.known:
-        race.add(race.known[race.shown])
-    return settled
-
-
-def _round(pool: list[Race[Any]], method: Method, network: Answering, classes: ClassMap | None) -> None:
-    """Every race's next view, in one batch."""
-    views, shown = [], []
-    for race in pool:
+    Views that are known are cut as well, since `cut_ms` is what the method takes by itself.
+    """
+    while not viewing.error and not _settled(viewing, method):
         start = time.perf_counter()
         try:
-            views.append(render(race.picture, [method.rules[race.shown]]))
+            view = render(viewing.picture, [method.rules[viewing.shown]])
         except UnreadableImage as error:
-            race.error = str(error)
-            continue
-        race.cut_ms += 1000 * (time.perf_counter() - start)
-        shown.append(race)
-    if not shown:
-        return
-    start = time.perf_counter()
-    logits = network.logits(np.concatenate(views))
-    each = 1000 * (time.perf_counter() - start) / len(shown)
-    probs = softmax(masked(logits, classes))
-    for race, row, numbers in zip(shown, probs, logits, strict=True):
-        race.network_ms += each
-        race.error = None if np.isfinite(numbers).all() else NOT_NUMBERS
-        race.add(row)
+            viewing.error = str(error)
+            break
+        viewing.cut_ms += 1000 * (time.perf_counter() - start)
+        if viewing.shown not in viewing.known:
+            return view
+        viewing.add(viewing.known[viewing.shown])
+    return None
+
+
+def _settled(viewing: Viewing[Any], method: Method) -> bool:
+    return viewing.shown > 0 and bool(settled(viewing.total, viewing.shown, len(method.rules), method.threshold))

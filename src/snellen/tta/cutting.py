@@ -1,56 +1,55 @@
-"""Cutting the views that methods share, once an image, and timing them scale by scale."""
+"""Cutting the views of several methods, those of each by themselves, so that a method's time is its own."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from snellen.tta.views import union
 from snellen.zoom.grid import ViewRule
 from snellen.zoom.render import render
 
 
 class Cutter:
-    """Cuts a fixed list of views; `rules` are all different and of one size.
+    """Cuts the views of several methods; `sets` are the view rules of each, all of one size.
 
-    Views that are cut from the same resized image are cut together: a method that wants one of them alone would pay
-    for the resizing all the same, so the time of a scale counts for every method that looks at it.
+    A view that several sets hold is cut for each of them. Only so is the time of a set what it takes by itself: views
+    of one scale share its resizing, so their times cannot be told apart. Against the network, which answers such a view
+    once, cutting costs little.
     """
 
-    def __init__(self, rules: Sequence[ViewRule]) -> None:
-        self.rules = tuple(rules)
-        self._place = {rule: place for place, rule in enumerate(self.rules)}
-        kinds = list(dict.fromkeys(_resizing(rule) for rule in self.rules))
-        self._scale = {kind: number for number, kind in enumerate(kinds)}
-        self._members = [[i for i, rule in enumerate(self.rules) if _resizing(rule) == kind] for kind in kinds]
+    def __init__(self, sets: Iterable[Sequence[ViewRule]]) -> None:
+        distinct = list(dict.fromkeys(tuple(rules) for rules in sets))
+        grid, self._places = union(distinct)
+        self.rules = grid.rules
+        self._number = {rules: number for number, rules in enumerate(distinct)}
 
     def cut(self, image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        """All views, uint8 `[views, size, size, 3]`, and the milliseconds that each scale took, `[scales]`.
+        """The views of `rules`, uint8 `[views, size, size, 3]`, and the milliseconds that each set took, `[sets]`.
 
         Raises UnreadableImage as `render` does.
         """
         size = self.rules[0].size
         views = np.empty((len(self.rules), size, size, 3), np.uint8)
-        ms = np.empty(len(self._members))
-        for number, members in enumerate(self._members):
+        ms = np.empty(len(self._number))
+        for rules, number in self._number.items():
             start = time.perf_counter()
-            views[members] = render(image, [self.rules[member] for member in members])
+            cut = render(image, rules)
             ms[number] = 1000 * (time.perf_counter() - start)
+            views[self._places[number]] = cut
         return views, ms
 
+    def number(self, rules: Sequence[ViewRule]) -> int:
+        """Which set some rules are, as `cut` counts them."""
+        return self._number[tuple(rules)]
+
     def places(self, rules: Sequence[ViewRule]) -> NDArray[np.intp]:
-        """Where the views of some rules are among all."""
-        return np.array([self._place[rule] for rule in rules], np.intp)
+        """Where the views of a set are among `rules`: intp `[views]`."""
+        return self._places[self.number(rules)]
 
     def known(self, rules: Sequence[ViewRule]) -> dict[int, int]:
-        """For those of some rules that are cut here, by their number: where."""
-        return {number: self._place[rule] for number, rule in enumerate(rules) if rule in self._place}
-
-    def scales(self, rules: Sequence[ViewRule]) -> list[int]:
-        """The scales, as `cut` counts them, that some rules need; each once."""
-        return sorted({self._scale[_resizing(rule)] for rule in rules})
-
-
-def _resizing(rule: ViewRule) -> tuple[int, str, str]:
-    return rule.resize, rule.filter, rule.fit
+        """Of any rules those that are cut here: their number, and where they are among `self.rules`."""
+        place = {rule: place for place, rule in enumerate(self.rules)}
+        return {number: place[rule] for number, rule in enumerate(rules) if rule in place}

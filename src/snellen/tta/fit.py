@@ -1,47 +1,31 @@
 """Learning a policy from runs: an order of views, and a stopping rule with a stated error rate."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from snellen.analysis.learned import joined
 from snellen.errors import UsageError
 from snellen.store import Run
 from snellen.tta.policy import Policy, first_settled, lead_paths
+from snellen.tta.split import Labelled, drawn, labelled
+from snellen.tta.views import ViewSet
 from snellen.zoom.grid import Grid
 
-# How many views are learned where no others are named: as many as the study has scales.
-VIEWS = 36
+# How many views are learned where nothing else is said. A third of the study's scales: the best views come first, and
+# in the mean of more the label's probability falls (`benchmarks/anytime.py`).
+VIEWS = 12
 # A view that is sure of a wrong class costs no more than log of this.
 FLOOR = 1e-4
 # Rows that the order is learned from at most: more change nothing but the time.
 MOST = 4000
-# The share of images that the order is learned from. The threshold needs the more: its rate is exact only to 1 in n.
-LEARNING = 0.375
+# The lowest error rate that may be asked for; a billion images are more than anybody has.
+LOWEST_ERROR = 1e-9
 # Thresholds that are tried, down to one that every image passes at once.
 STEPS, LOWEST = 256, 0.01
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Images of one run that have a label: rows of its answers, and a number that is the same for the same image."""
-
-    run: Run
-    rows: NDArray[np.intp]
-    images: NDArray[np.intp]
-
-    @cached_property
-    def number(self) -> dict[int, int]:
-        """The number of the image of each row."""
-        return dict(zip(self.rows.tolist(), self.images.tolist(), strict=True))
-
-    def among(self, rows: NDArray[np.intp], wanted: NDArray[np.bool_]) -> list[tuple[int, int]]:
-        """Those of some rows that are of wanted images (by number): place and row."""
-        return [(k, row) for k, row in enumerate(rows.tolist()) if row in self.number and wanted[self.number[row]]]
 
 
 @dataclass(frozen=True)
@@ -61,7 +45,7 @@ class _Paths:
 def fit(
     runs: Sequence[Run],
     *,
-    rules: Grid | None = None,
+    among: ViewSet | None = None,
     views: int = VIEWS,
     error: float = 0.08,
     images: Sequence[str] | None = None,
@@ -74,28 +58,27 @@ def fit(
     and that of the answer of all of them, fastest. From the other images the threshold is chosen: the lowest at which
     (images answered otherwise + 1) / (images + 1) is at most `error`, an image being counted from the first threshold,
     going down, at which it is. So an image like these is answered otherwise than by all views with a chance of at most
-    `error`, whatever the model and however few images; images of another kind are not covered.
+    `error`, however few they are, by the models of the runs at their precision; images of another kind are not covered.
 
-    rules: the views that may be taken, all of them in the runs' grid; the whole grid where None.
+    among: the views that may be taken, all of them in the runs' grid; the whole grid where None. Images that these
+        were learned from (`top36@RUN`) are not among those that the threshold is chosen on.
     views: how many are taken, at most.
     images: ids of the images to learn from; all where None.
 
-    An image that several runs show counts once, as answered otherwise where any of them does. Raises UsageError where
-    a run kept no probabilities, grids differ, or there are too few images for such a statement.
+    An image that several runs show, or one run several times, counts once by its sha256, as answered otherwise where
+    any of them does. Raises UsageError where a run kept no probabilities, grids differ, or there are too few images for
+    such a statement.
 
     Method: Angelopoulos, Bates, Fisch, Lei, Schuster 2022, "Conformal Risk Control", arXiv 2208.02814, theorem 1.
     """
-    if not 0 < error < 1:
-        raise UsageError(f"error={error}: expected a number between 0 and 1")
+    if not LOWEST_ERROR <= error < 1:
+        raise UsageError(f"error={error}: expected a number from {LOWEST_ERROR:g} to less than 1")
     if views < 2:
         raise UsageError(f"views={views}: expected at least 2")
     grid = _common_grid(runs)
-    allowed = _allowed(grid, rules)
-    known = _labelled(runs, images)
-    numbers = np.unique(np.concatenate([part.images for part in known]))
-    learning = np.zeros(int(numbers.max(initial=0)) + 1, bool)
-    learning[np.random.default_rng(seed).permutation(numbers)[: int(LEARNING * len(numbers))]] = True
-    _check_enough(len(numbers), error)
+    allowed = _allowed(grid, among)
+    known, keys = labelled(runs, images)
+    learning = drawn(keys, among, error, seed)
     truth = _some(np.concatenate([_truth(part, learning) for part in known]))
     chosen = allowed[_order([truth[:, allowed]], views)]
     final = _some(np.concatenate([_paths(part, learning, chosen).final for part in known]))
@@ -110,6 +93,7 @@ def fit(
         images=images_used,
         forwards=forwards,
         learned_on=tuple(_provenance(part) for part in known),
+        learned_from=joined([*keys, *(among.images.split() if among else ())]),
     )
 
 
@@ -128,42 +112,17 @@ def _common_grid(runs: Sequence[Run]) -> Grid:
     return grid
 
 
-def _allowed(grid: Grid, rules: Grid | None) -> NDArray[np.intp]:
-    if rules is None:
+def _allowed(grid: Grid, among: ViewSet | None) -> NDArray[np.intp]:
+    if among is None:
         return np.arange(len(grid))
     place = {rule: zoom for zoom, rule in enumerate(grid)}
-    lacking = [rule for rule in rules if rule not in place]
+    lacking = [rule for rule in among.rules if rule not in place]
     if lacking:
-        raise UsageError(f"the runs' grid {grid.name!r} lacks {len(lacking)} of the views of {rules.name!r}")
-    return np.array([place[rule] for rule in rules], np.intp)
+        raise UsageError(f"the runs' grid {grid.name!r} lacks {len(lacking)} of the views of {among.name!r}")
+    return np.array([place[rule] for rule in among.rules], np.intp)
 
 
-def _labelled(runs: Sequence[Run], images: Sequence[str] | None) -> list[_Rows]:
-    """The images to learn from, numbered over all runs: the same image of the same data set has one number."""
-    number: dict[tuple[str, str], int] = {}
-    wanted = None if images is None else set(images)
-    found = []
-    for run in runs:
-        data = str(run.record["fingerprint_parts"].get("images", run.path))
-        rows = [row for row in run.scored().tolist() if wanted is None or run.image_ids[row] in wanted]
-        numbers = [number.setdefault((data, run.image_ids[row]), len(number)) for row in rows]
-        found.append(_Rows(run, np.array(rows, np.intp), np.array(numbers, np.intp)))
-    return found
-
-
-def _check_enough(images: int, error: float) -> None:
-    def enough(count: int) -> bool:
-        return 1 / (count - int(LEARNING * count) + 1) <= error
-
-    if not enough(images):
-        needed = next(count for count in itertools.count(images) if enough(count))
-        raise UsageError(
-            f"{images} images with a label are too few for an error rate of {error:g}: at least {needed} are needed; "
-            "use more, or a higher --error"
-        )
-
-
-def _truth(part: _Rows, wanted: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _truth(part: Labelled, wanted: NDArray[np.bool_]) -> NDArray[np.float32]:
     """The probability of the label set at every zoom, of some of the images: float32 `[images, zooms]`."""
     labels = part.run.labels()
     found = [np.empty((0, len(part.run.grid)), np.float32)]
@@ -199,17 +158,18 @@ def _order(wanted: Sequence[NDArray[np.float32]], views: int) -> NDArray[np.intp
     return np.array(chosen, np.intp)
 
 
-def _paths(part: _Rows, wanted: NDArray[np.bool_], order: NDArray[np.intp]) -> _Paths:
+def _paths(part: Labelled, wanted: NDArray[np.bool_], order: NDArray[np.intp]) -> _Paths:
     """What some of a run's images answer as they are shown view after view."""
     shape = (0, len(order))
     lead, answers, final = [np.empty(shape, np.float32)], [np.empty(shape, np.intp)], [np.empty(shape, np.float32)]
     images: list[int] = []
+    classes = part.run.class_map
     for rows, probs in part.run.probabilities(order):
         places = [k for k, _ in part.among(rows, wanted)]
         shown = probs[places].astype(np.float32)
         best = np.cumsum(shown, axis=1).argmax(axis=2)
         lead.append(lead_paths(shown, len(order)))
-        answers.append(best)
+        answers.append(best if classes is None else classes.of_id[best].astype(np.intp))
         final.append(np.take_along_axis(shown, best[:, -1:, None], axis=2)[:, :, 0])
         images += [part.number[int(row)] for row in rows[places]]
     return _Paths(np.concatenate(lead), np.concatenate(answers), np.concatenate(final), np.array(images, np.intp))
@@ -235,7 +195,7 @@ def _threshold(paths: Sequence[_Paths], error: float) -> tuple[float, int, int, 
     return chosen, wrong, images, float(first_settled(lead, chosen).mean())
 
 
-def _provenance(part: _Rows) -> dict[str, Any]:
+def _provenance(part: Labelled) -> dict[str, Any]:
     record = part.run.record
     return {
         "model": part.run.model,

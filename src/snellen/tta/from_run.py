@@ -16,25 +16,29 @@ from snellen.store.schema import TOP
 from snellen.tta.merge import Merge, merged
 from snellen.zoom.grid import ViewRule
 
-# Half the smallest number that float16 tells from 0: what a probability is taken for that was rounded to 0.
-UNDERFLOW = 2.0**-25
-
 
 def merged_from_run(run: Run, rules: Sequence[ViewRule], merge: Merge) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The merged answer of each image of a run: int32 `[images, 5]` best ids first (-1 pads), and their scores.
 
-    A run with all probabilities gives every merge of any views of its grid, exact to the rounding of float16: a
-    probability that float16 rounds to 0 counts as 2^-25 in a geometric mean. A run without gives what it stored: mean
-    and max over zoom-in, zoom-out, zoom-224 and all of its views. Raises UsageError for anything else.
+    A run with all probabilities gives every merge but gmean, of any views of its grid, exact to the rounding of
+    float16: scores to 1e-3, but where two views are so nearly equal that rounding decides which one of them
+    confident-k or zero keeps, or what one votes for. A run without gives what it stored: mean and max over zoom-in,
+    zoom-out, zoom-224 and all of its views. Raises UsageError for anything else, so for gmean: float16 rounds
+    probabilities below 3e-8 to 0, and in a geometric mean it would matter by how much they are below.
     """
     merge.check(len(rules))
     zooms = places_in(run, rules)
+    if merge.name == "gmean" and len(zooms) > 1:
+        raise UsageError(
+            f"{merge} needs smaller probabilities than a study keeps (float16, down to 3e-8); give DATA and -m MODEL "
+            "instead, or another merge"
+        )
     if not run.keeps_probs:
         return _stored(run, zooms, merge)
     ids = np.full((len(run.images), TOP), -1, np.int32)
     scores = np.full(ids.shape, np.nan, np.float32)
     for rows, probs in run.probabilities(zooms):
-        ids[rows], scores[rows] = best_of(merged(widened(probs, merge), merge, run.class_map), run.class_map)
+        ids[rows], scores[rows] = best_of(merged(probs.astype(np.float32), merge, run.class_map), run.class_map)
     return ids, scores
 
 
@@ -47,14 +51,6 @@ def places_in(run: Run, rules: Sequence[ViewRule]) -> NDArray[np.intp]:
             f"the run's grid {run.grid.name!r} lacks {lacking} of {len(rules)} views; give DATA and -m MODEL instead"
         )
     return np.array([place[rule] for rule in rules], np.intp)
-
-
-def widened(probs: NDArray[np.float16], merge: Merge) -> NDArray[np.float32]:
-    """Kept probabilities `[images, views, classes]` as float32, ready for `merged`."""
-    wide = probs.astype(np.float32)
-    if merge.name == "gmean":
-        wide[(wide == 0) & (wide > 0).any(axis=1, keepdims=True)] = UNDERFLOW
-    return wide
 
 
 def best_of(scores: NDArray[np.float32], classes: ClassMap | None) -> tuple[NDArray[np.int32], NDArray[np.float32]]:

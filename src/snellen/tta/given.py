@@ -18,7 +18,7 @@ from snellen.zoom.grid import WINDOW
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenModel:
     """A network and what is known of it.
 
     mean, std: of its views, RGB in 0 … 1. own: its own evaluation transform, where that is known.
@@ -39,7 +39,7 @@ def given_model(
     std: Sequence[float] | float | None = None,
     classes: Sequence[str] | None = None,
     size: int | None = None,
-) -> Given:
+) -> GivenModel:
     """What a spec or a module stands for, as `ZoomTTA` explains its arguments; the network is in evaluation mode.
 
     Raises ModelError for a model that is none, that gives no logits, or that cannot be run on views of such a size.
@@ -62,7 +62,7 @@ def given_model(
         raise ModelError(f"size={size}: expected the side of the network's input in pixels")
     sizes = (size,) if size else tuple(dict.fromkeys((WINDOW, own.size if own else WINDOW)))
     shown, count = probe(module, sizes, device_of(module))
-    return Given(module, means, stds, own, shown, _names(space, count))
+    return GivenModel(module, means, stds, own, shown, _names(space, count))
 
 
 def _loaded(text: str) -> Loaded:

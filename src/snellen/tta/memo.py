@@ -5,9 +5,10 @@ Parameters are arguments here: a step makes new ones for one image, and those of
 """
 
 import contextlib
+import copy
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,34 +29,33 @@ from snellen.zoom.grid import WINDOW, ViewRule
 from snellen.zoom.render import render
 
 Parameters = dict[str, torch.Tensor]
-# Images adapted together on a GPU; halved where memory does not allow it.
+# Images adapted together on a GPU; halved, for all that follow, where memory does not allow it.
 GPU_BATCH = 8
+# Steps of different networks and settings that a process compiles, the most that PyTorch allows: all have one code, of
+# which it compiles 8 unless told otherwise.
+NETWORKS = 256
 
 
 @dataclass(frozen=True)
 class Adapted:
     """What the network adapted to one image answers on its prediction view.
 
-    logits: float32 `[classes]`.
-    augment_ms, adapt_ms: milliseconds for the random views; for the gradient step and the answer.
+    logits: float32 `[classes]`; not all numbers where the step was too large for them.
+    augment_ms, cut_ms, adapt_ms: milliseconds for the random views; for the prediction view; for the gradient step and
+        the answer.
     """
 
     logits: NDArray[np.float32]
     augment_ms: float
+    cut_ms: float
     adapt_ms: float
-
-    @property
-    def log_probs(self) -> NDArray[np.float32]:
-        """The logarithm of the softmax, float32 `[classes]`."""
-        shifted = self.logits - self.logits.max()
-        return np.asarray(shifted - np.log(np.exp(shifted).sum()))
 
 
 class Memo:
     """A network that is adapted anew to every image.
 
-    module: gives logits of normalised views `[n, 3, size, size]`; it is put in evaluation mode, its parameters are
-        never written.
+    module: gives logits of normalised views `[n, 3, size, size]`. It stays as it is and where it is: what is adapted
+        is a copy in evaluation mode, of the parameters that it has now.
     mean, std: the normalisation of its views, RGB in 0 … 1.
     size: side of its views in pixels.
     rule: the view it answers on after the step; by default Resize(256, bilinear) and CenterCrop(224), as published.
@@ -95,24 +95,25 @@ class Memo:
         self._size = size
         self._rule = rule or view_set("center", size).rules[0]
         self._bf16 = precision == "bf16"
-        if self._device.type == "cuda" and not self._bf16:  # TF32 keeps 10 bits of each factor
-            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-        self._module = module.eval().to(self._device)
-        self._parameters = {name: _channels_last(p.detach()) for name, p in self._module.named_parameters()}
-        self._buffers = {name: b.detach() for name, b in self._module.named_buffers()}
+        self._module = _without_tensors(module).eval()
+        self._parameters = {name: _channels_last(self._own(p)) for name, p in module.named_parameters()}
+        self._buffers = {name: self._own(b) for name, b in module.named_buffers()}
         self._mean, self._std = (torch.tensor(v, dtype=torch.float32, device=self._device) for v in (mean, std))
         self._taking_part = None if classes is None else torch.from_numpy(classes.taking_part).to(self._device)
         self._loss: Callable[[Parameters, torch.Tensor], torch.Tensor] = self._entropy
         self._prepared = self._device.type != "cpu" or not compiled
+        self._together = GPU_BATCH
 
     def adapt(self, image: Image.Image, key: str | int) -> Adapted:
         """The answer on an RGB image after one step on random views of it; `key` (its id, hash or place) seeds them."""
-        views, view, augment_ms = self._views(image, key)
-        if not self._prepared:
-            self._compile(views)
-        start = time.perf_counter()
-        logits = self._answer(self._stepped(self._gradient(self._network_input(views))), view)
-        return Adapted(logits.cpu().numpy(), augment_ms, _ms(start))
+        views, view, augment_ms, cut_ms = self._views(image, key)
+        with _whole_float32():
+            if not self._prepared:
+                self._compile(views)
+            start = time.perf_counter()
+            adapted = self._stepped(self._gradient(self._network_input(views)))
+            logits = self._answer(adapted, self._network_input(view)).cpu().numpy()
+        return Adapted(logits, augment_ms, cut_ms, _ms(start))
 
     def adapt_many(self, images: Sequence[Image.Image], keys: Sequence[str | int]) -> list[Adapted]:
         """`adapt` of each image; on a GPU several at once, each with gradients and parameters of its own.
@@ -123,36 +124,39 @@ class Memo:
         if self._device.type == "cpu":
             return [self.adapt(image, key) for image, key in zip(images, keys, strict=True)]
         done: list[Adapted] = []
-        together = GPU_BATCH
         while len(done) < len(images):
-            chunk = slice(len(done), len(done) + together)
+            chunk = slice(len(done), len(done) + self._together)
             try:
                 done += self.adapt_batch(images[chunk], keys[chunk])
             except torch.OutOfMemoryError:
-                if together == 1:
+                if self._together == 1:
                     raise
-                together //= 2
+                self._together //= 2  # for good: the next images are as large
         return done
 
     def adapt_batch(self, images: Sequence[Image.Image], keys: Sequence[str | int]) -> list[Adapted]:
         """`adapt` of all images in one batch; each has an equal share of the batch's time."""
         given = [self._views(image, key) for image, key in zip(images, keys, strict=True)]
         start = time.perf_counter()
-        views = torch.stack([self._network_input(views) for views, _, _ in given])
-        view = torch.stack([view for _, view, _ in given])
-        with torch.no_grad(), warnings.catch_warnings():
+        views = torch.stack([self._network_input(views) for views, *_ in given])
+        view = torch.stack([self._network_input(view) for _, view, *_ in given])
+        with torch.no_grad(), _whole_float32(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "There is a performance drop")  # an operation that vmap runs in a loop
             gradients = vmap(grad(self._entropy), in_dims=(None, 0))(self._parameters, views)
             adapted = {name: value - self.options.lr * gradients[name] for name, value in self._parameters.items()}
             logits = vmap(self._logits)(adapted, view)[:, 0].float().cpu().numpy()
         each = _ms(start) / len(given)
-        return [Adapted(row, augment_ms, each) for row, (_, _, augment_ms) in zip(logits, given, strict=True)]
+        return [Adapted(row, augment, cut, each) for row, (_, _, augment, cut) in zip(logits, given, strict=True)]
 
-    def _views(self, image: Image.Image, key: str | int) -> tuple[NDArray[Any], torch.Tensor, float]:
+    def _own(self, value: torch.Tensor) -> torch.Tensor:
+        return value.detach().to(self._device, copy=True)
+
+    def _views(self, image: Image.Image, key: str | int) -> tuple[NDArray[Any], NDArray[Any], float, float]:
+        """The random views, the prediction view, and what they took."""
         start = time.perf_counter()
         views = random_views(image, self.options, key, self._size)
-        augment_ms = _ms(start)
-        return views, self._network_input(render(image, [self._rule])), augment_ms
+        augment_ms, start = _ms(start), time.perf_counter()
+        return views, render(image, [self._rule]), augment_ms, _ms(start)
 
     def _network_input(self, views: NDArray[Any]) -> torch.Tensor:
         pixels = torch.from_numpy(views).to(self._device).float() / 255
@@ -189,7 +193,10 @@ class Memo:
         self._prepared = True
         # Without it the inputs of depthwise convolutions are laid out anew in the backward pass: a tenth of its time.
         options: dict[str, str | int | bool | Callable[..., Any]] = {"force_layout_optimization": True}
-        self._loss = torch.compile(self._entropy, dynamic=False, fullgraph=True, options=options)
+        # Its overloads, unlike its documentation, do not have the limit yet.
+        self._loss = torch.compile(  # type: ignore[call-overload]
+            self._entropy, dynamic=False, fullgraph=True, options=options, recompile_limit=NETWORKS
+        )
         try:
             self._gradient(self._network_input(views))
         except Exception as error:  # no compiler, or a network it cannot take: many kinds; eager raises what is real
@@ -207,6 +214,24 @@ def marginal_entropy(logits: torch.Tensor) -> torch.Tensor:
     """
     logs = torch.log_softmax(logits, dim=1).logsumexp(dim=0) - float(np.log(logits.shape[0]))
     return -(logs.exp() * logs).sum()
+
+
+def _without_tensors(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy of a module that holds the very same parameters and buffers: what it computes with is handed to it."""
+    return copy.deepcopy(module, {id(value): value for value in (*module.parameters(), *module.buffers())})
+
+
+@contextlib.contextmanager
+def _whole_float32() -> Iterator[None]:
+    """While active, products of float32 are of float32, not of TF32, which keeps 10 bits of each factor, or of bf16."""
+    convolutions, matrices = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    try:
+        torch.backends.cudnn.allow_tf32 = False
+        torch.set_float32_matmul_precision("highest")
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = convolutions
+        torch.set_float32_matmul_precision(matrices)
 
 
 def _channels_last(value: torch.Tensor) -> torch.Tensor:

@@ -26,13 +26,12 @@ FORMS = "center, 1crop, own, 5crop, 10crop, MERGE:VIEWS (mean:paper:in), anytime
 class Method:
     """One way to answer an image.
 
-    name: as given, which is what files and tables call it.
+    name: as given, which is what files and tables call it; of memo it holds the settings.
     kind: `merge` looks at every one of `rules`; `anytime` at the first few; `memo` adapts the network first.
     rules: the views; of memo the one that is predicted on.
     merge: how the views become one answer; the mean where `kind` is `anytime`.
     threshold: of the policy.
-    options: of memo, as written.
-    learned_from: fingerprints of the images that its views or its rule were learned from.
+    learned_from: the images that its views or its rule were learned from, as `analysis/learned.py` joins them.
     """
 
     name: str
@@ -40,19 +39,18 @@ class Method:
     rules: tuple[ViewRule, ...]
     merge: Merge = MEAN
     threshold: float = 0.0
-    options: str = ""
-    learned_from: tuple[str, ...] = ()
+    learned_from: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """A plain form, from which a worker process makes the same method."""
         plain = {"rules": Grid(self.name, self.rules).to_json(), "merge": str(self.merge)}
-        return asdict(self) | plain | {"learned_from": list(self.learned_from)}
+        return asdict(self) | plain
 
     @staticmethod
     def from_json(record: dict[str, Any]) -> "Method":
         """The method that `to_json` described."""
         rules, merge = Grid.from_json(record["rules"]).rules, parse_merge(record["merge"])
-        return Method(**(record | {"rules": rules, "merge": merge, "learned_from": tuple(record["learned_from"])}))
+        return Method(**(record | {"rules": rules, "merge": merge}))
 
 
 def parse_methods(
@@ -85,11 +83,10 @@ def _method(text: str, policy: Policy | None, size: int, own: OwnTransform | Non
         return _anytime(text, policy, size)
     if is_memo(text):
         parse_memo(text)
-        return Method(text, "memo", views("center").rules, options=text)
+        return Method(text, "memo", views("center").rules)
     if colon and _is_merge(head):
         merge, found = parse_merge(head), views(rest)
-        learned = (found.images,) if found.images else ()
-        return _merge(text, found.rules, merge, learned)
+        return _merge(text, found.rules, merge, found.images)
     if colon and head != "paper":
         raise UsageError(f"method {text!r}: unknown merge {head!r}; expected {', '.join(MERGE_WORDS)}")
     near = difflib.get_close_matches(base, [*CROPS, *MEMO, "anytime"], n=1, cutoff=0.6)
@@ -117,7 +114,7 @@ def _is_merge(text: str) -> bool:
     return True
 
 
-def _merge(text: str, rules: tuple[ViewRule, ...], merge: Merge, learned: tuple[str, ...] = ()) -> Method:
+def _merge(text: str, rules: tuple[ViewRule, ...], merge: Merge, learned: str = "") -> Method:
     merge.check(len(rules))
     return Method(text, "merge", rules, merge, learned_from=learned)
 
@@ -128,5 +125,4 @@ def _anytime(text: str, policy: Policy | None, size: int) -> Method:
     if text.endswith("+flip"):
         raise UsageError("anytime+flip: a policy says itself which views are mirrored; give anytime")
     check_size(policy, size)
-    learned = {str(run.get("images_fingerprint", "")) for run in policy.learned_on} - {""}
-    return Method(text, "anytime", policy.rules, threshold=policy.threshold, learned_from=tuple(sorted(learned)))
+    return Method(text, "anytime", policy.rules, threshold=policy.threshold, learned_from=policy.learned_from)

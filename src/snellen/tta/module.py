@@ -1,6 +1,7 @@
 """Zooms at test time as a torch module: images at source resolution in, one merged answer each out."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -28,7 +29,9 @@ class ZoomTTA(torch.nn.Module):
     views: what `tta/views.py` names (`paper:in`, `top36@RUN`, `5crop+flip`, …), a `Grid`, or a `Policy` (or its
         file, which ends in `.json`): then views are looked at one after another until the answer is settled.
     merge: `mean`, `max`, `gmean`, `vote`, `confident-k` (confident-8) or `zero`; a policy's is the mean.
-    budget: at most so many views an image, the first in their order; all where None.
+    budget: at most so many views an image, all where None. Of views that stand in an order (`top36@RUN`, a grid, a
+        policy) the first are taken, of others a spread over their scales and anchors (`tta/views.py`). What a policy
+        says of its error rate holds without a budget only.
     mean, std: of the module's views, RGB in 0 … 1; those of its `pretrained_cfg` (timm) or ImageNet's where None.
     size: side of the views in pixels; 224 where the network accepts it, else its own.
     classes: names of the classes, for `explain`; ImageNet's where there are a thousand.
@@ -62,10 +65,9 @@ class ZoomTTA(torch.nn.Module):
         batch_size: int = BATCH,
     ) -> None:
         super().__init__()
-        if budget is not None and budget < 1:
-            raise UsageError(f"budget={budget}: expected at least 1 view")
-        if batch_size < 1:
-            raise UsageError(f"batch_size={batch_size}: expected at least 1")
+        for name, value in (("budget", budget), ("batch_size", batch_size)):
+            if value is not None and not (isinstance(value, Integral) and value >= 1):
+                raise UsageError(f"{name}={value!r}: expected a whole number of views, at least 1")
         self._merge = parse_merge(merge)
         given = given_model(model, mean, std, classes, size)
         self.size, self.names, self.network = given.size, given.names, given.module
@@ -75,12 +77,11 @@ class ZoomTTA(torch.nn.Module):
         self.register_buffer("mean", torch.tensor(given.mean, device=device).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(given.std, device=device).view(1, 3, 1, 1), persistent=False)
         self.policy = _policy(views, self._merge)
-        rules = self.policy.rules if self.policy else _rules(views, self.size, given.own)
+        self.rules = self.policy.rules[:budget] if self.policy else _rules(views, self.size, given.own, budget)
         if self.policy:
             check_size(self.policy, self.size)
-        elif any(rule.size != self.size for rule in rules):
-            raise UsageError(f"the views are {rules[0].size} pixels wide, but the model is shown {self.size}")
-        self.rules = rules[:budget]
+        elif any(rule.size != self.size for rule in self.rules):
+            raise UsageError(f"the views are {self.rules[0].size} pixels wide, but the model is shown {self.size}")
         self._merge.check(len(self.rules))
         self.batch_size = batch_size
         self.eval()
@@ -157,12 +158,15 @@ def _policy(views: "str | Grid | Policy", merge: Merge) -> Policy | None:
     return views
 
 
-def _rules(views: "str | Grid | Policy", size: int, own: OwnTransform | None) -> tuple[ViewRule, ...]:
+def _rules(
+    views: "str | Grid | Policy", size: int, own: OwnTransform | None, budget: int | None
+) -> tuple[ViewRule, ...]:
     if isinstance(views, str):
-        return view_set(views, size, own).rules
+        found = view_set(views, size, own)
+        return found.rules if budget is None else found.at_most(budget)
     if not isinstance(views, Grid) or not len(views):
         raise UsageError(f"views={views!r}: expected a name such as 'paper:in', a Grid with views, or a Policy")
-    return views.rules
+    return views.rules[:budget]
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]

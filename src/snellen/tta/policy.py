@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from snellen.atomic import write_atomic, writing
 from snellen.errors import UsageError
+from snellen.files import make_folder, read_bytes
+from snellen.places import place
 from snellen.zoom.grid import Anchor, Filter, Fit, Grid, ViewRule
 
 FORMAT = 1
@@ -32,10 +34,13 @@ class Policy:
     shown.
 
     grid: the name of the grid it was learned on, and the view rules in order.
-    error: the chance of an answer other than that of all K views, for an image like those it was learned from.
+    error: the chance of an answer other than that of all K views, for an image like those it was learned from, by the
+        model and at the precision of the runs it was learned from. Of a `budget` below K it says nothing: an image that
+        is still open then is answered as it stands.
     disagreements, images: of the images the threshold was chosen on, how many it or a higher one answers otherwise.
     forwards: the mean number of views on those images.
     learned_on: a record for each run: model, data, fingerprints, images.
+    learned_from: the images of all of them, as `analysis/learned.py` joins them.
     """
 
     grid: Grid
@@ -45,6 +50,7 @@ class Policy:
     images: int
     forwards: float
     learned_on: tuple[dict[str, Any], ...] = ()
+    learned_from: str = ""
 
     @property
     def rules(self) -> tuple[ViewRule, ...]:
@@ -59,15 +65,7 @@ class Policy:
 
         total: the sum of the probabilities of the first `k` views, `[images, classes]`, NumPy or torch.
         """
-        return lead_z(total, k, len(self)) >= self.threshold
-
-    def stops(self, probs: NDArray[np.floating[Any]], budget: int | None = None) -> NDArray[np.intp]:
-        """After how many views each image's answer is settled: intp `[images]`, 1 … K or `budget`.
-
-        probs: of all views in the policy's order, `[images, K, classes]`.
-        """
-        last = len(self) if budget is None else min(budget, len(self))
-        return first_settled(lead_paths(probs[:, :last], len(self)), self.threshold)
+        return settled(total, k, len(self), self.threshold)
 
     def to_json(self) -> dict[str, Any]:
         """The plain form that the file holds."""
@@ -82,20 +80,22 @@ class Policy:
                 "forwards": self.forwards,
             },
             "learned_on": list(self.learned_on),
+            "learned_from": self.learned_from,
             "grid": self.grid.to_json(),
         }
 
     def save(self, path: Path) -> None:
         """Write the file; one that is there is replaced."""
         with writing(path.parent):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             write_atomic(path, json.dumps(self.to_json(), indent=1).encode())
 
 
 def lead_z(total: Any, k: int, views: int) -> Any:
     """How sure the lead of the best class is, in deviations: `[images]`; infinite once all views are shown.
 
-    One view says nothing of what the next may say: its lead is never sure, and -infinite here.
+    One view says nothing of what the next may say: its lead is never sure, and -infinite here. Where several ids of a
+    head are one class they are rivals all the same: such an image may be shown more views than it needs, never fewer.
 
     total: the sum of the probabilities of the first `k` of `views` views, `[images, classes]`, NumPy or torch.
     """
@@ -105,6 +105,11 @@ def lead_z(total: Any, k: int, views: int) -> Any:
     if k < min(LEAST, views) or k == views:
         return xp.full_like(first, xp.inf if k == views else -xp.inf)
     return (first - second) / xp.sqrt((first + second) * (1 / k - 1 / views))
+
+
+def settled(total: Any, k: int, views: int, threshold: float) -> Any:
+    """Whether each answer is settled after `k` of `views` views: bool `[images]`, of what `lead_z` takes."""
+    return lead_z(total, k, views) >= threshold
 
 
 def lead_paths(probs: NDArray[np.floating[Any]], views: int) -> NDArray[np.float32]:
@@ -118,17 +123,17 @@ def lead_paths(probs: NDArray[np.floating[Any]], views: int) -> NDArray[np.float
 
 
 def first_settled(paths: NDArray[np.float32], threshold: float) -> NDArray[np.intp]:
-    """How many views each image needs: intp `[images]` of `lead_paths`; the last that is shown ends it anyway."""
-    settled = paths >= threshold
-    settled[:, -1] = True
-    return np.asarray(settled.argmax(axis=1) + 1, np.intp)
+    """After how many views `settled` holds first: intp `[images]` of `lead_paths`; the last shown ends it anyway."""
+    done = paths >= threshold
+    done[:, -1] = True
+    return np.asarray(done.argmax(axis=1) + 1, np.intp)
 
 
 def read_policy(path: str | Path) -> Policy:
     """The policy that a file holds; UsageError where it is none, damaged or of another format."""
     what = f"policy {str(path)!r}"
     try:
-        record = json.loads(Path(path).read_bytes())
+        record = json.loads(read_bytes(place(path)))
     except OSError as error:
         raise UsageError(f"{what} cannot be read: {error.strerror}; `snellen fit RUN -o {path}` makes one") from error
     except (ValueError, RecursionError) as error:
@@ -147,6 +152,7 @@ def read_policy(path: str | Path) -> Policy:
             images=int(fitted["images"]),
             forwards=float(fitted["forwards"]),
             learned_on=tuple(dict(run) for run in record["learned_on"]),
+            learned_from=str(record["learned_from"]),
         )
         whole = record["rule"]["name"] == RULE and _sound(policy)
     except (KeyError, TypeError, ValueError, AttributeError):

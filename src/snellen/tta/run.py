@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+import numpy as np
+
+from snellen.analysis.learned import count_learned
 from snellen.classifiers.backends import CONVERTED
 from snellen.datasets import open_dataset
 from snellen.engine.plan import Work
@@ -68,11 +71,16 @@ def tta(
     dataset = open_dataset(data, root)
     prepared = prepare_model(model, options)
     chosen = parse_methods(methods, held, prepared.card.view_size, prepared.card.own)
-    for method in chosen:
-        if dataset.fingerprint in method.learned_from:
-            report.status(f"{method.name} was learned from these very images: its accuracy here is optimistic")
     work = Work(LOADER, [method.to_json() for method in chosen], _cost(chosen))
-    return show(dataset, prepared, _grid(chosen), place(out), options, labels=[labels], work=work)
+    run = show(dataset, prepared, _grid(chosen), place(out), options, labels=[labels], work=work)
+    images = len(run.images)
+    seen = count_learned(run, np.arange(images), [method.learned_from for method in chosen])
+    for method, count in zip(chosen, seen, strict=True):
+        if count:
+            report.status(
+                f"{method.name} was learned from {count} of these {images} images: its accuracy here is optimistic"
+            )
+    return run
 
 
 def _grid(methods: Sequence[Method]) -> Grid:
@@ -84,5 +92,5 @@ def _grid(methods: Sequence[Method]) -> Grid:
 def _cost(methods: Sequence[Method]) -> int:
     """What an image takes at most, in views of a converted network."""
     views = union(method.rules for method in methods if method.kind != "memo")[0]
-    steps = sum(parse_memo(method.options).views for method in methods if method.kind == "memo")
+    steps = sum(parse_memo(method.name).views for method in methods if method.kind == "memo")
     return max(1, len(views) + STEP * steps)

@@ -15,10 +15,9 @@ from PIL import Image
 
 from snellen.classifiers import Classifier
 from snellen.engine.answers import masked, softmax
-from snellen.engine.worker import NOT_NUMBERS
 from snellen.labels import ClassMap
 from snellen.store.schema import TOP
-from snellen.tta.anytime import Race, settle_all
+from snellen.tta.anytime import Viewing, settle_all
 from snellen.tta.cutting import Cutter
 from snellen.tta.from_run import best_of
 from snellen.tta.merge import merged
@@ -33,13 +32,13 @@ TOGETHER = 8
 
 
 @dataclass
-class Seen:
+class InFlight:
     """An image on its way through the methods.
 
     sample: its row of `samples`, whose `error` says why it has no answer.
-    decode_ms: what reading it took; cut_ms: what cutting took at each scale of the shared views, `[scales]`.
+    decode_ms: milliseconds for reading and decoding it; cut_ms: for cutting each of the cutter's sets, `[sets]`.
     probs: of the shared views, float32 `[views, classes]`.
-    rows: of `methods` so far; `shared` counts forward passes whose time is known when the shard is done.
+    rows: of `methods` so far.
     """
 
     sample: dict[str, Any]
@@ -50,26 +49,31 @@ class Seen:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def fail(self, why: str) -> None:
-        """Note that it has no answer."""
+        """Note that no method has an answer to it."""
         self.sample["error"] = why
 
     def answer(
         self,
         method: Method,
-        scores: NDArray[np.float32],
+        scores: NDArray[np.float32] | None,
         classes: ClassMap | None,
         *,
         forwards: int,
         ms: float,
         views_ms: float,
-        shared: int = 0,
+        metered: int = 0,
     ) -> None:
-        """Add a method's row: the best classes of scores `[1, classes]`, and what they cost."""
-        ids, best = best_of(scores, classes)
+        """Add a method's row: the best classes of its scores `[1, classes]` (None: no answer), and what it cost.
+
+        metered: of `forwards` those that `ms` does not hold yet: a meter knows their time when the shard is done.
+        """
         row: dict[str, Any] = {"image": self.sample["image"], "method": method.name}
-        row |= {f"id{k}": int(ids[0, k]) for k in range(TOP)}
-        row |= {f"p{k}": float(best[0, k]) if ids[0, k] >= 0 else None for k in range(TOP)}
-        self.rows.append(row | {"forwards": forwards, "ms": ms, "views_ms": views_ms, "shared": shared})
+        row |= {f"id{k}": -1 for k in range(TOP)} | {f"p{k}": None for k in range(TOP)}
+        if scores is not None:
+            ids, best = best_of(scores, classes)
+            row |= {f"id{k}": int(ids[0, k]) for k in range(TOP)}
+            row |= {f"p{k}": float(best[0, k]) for k in range(TOP) if ids[0, k] >= 0}
+        self.rows.append(row | {"forwards": forwards, "ms": ms, "views_ms": views_ms, "metered": metered})
 
 
 @dataclass
@@ -90,68 +94,71 @@ class Meter:
 
     @property
     def ms(self) -> float:
-        """Milliseconds a view."""
+        """Milliseconds a view, on the average so far."""
         return 1000 * self.seconds / max(1, self.views)
 
 
-def by_merge(method: Method, stream: Iterator[Seen], cutter: Cutter, classes: ClassMap | None) -> Iterator[Seen]:
+def by_merge(
+    method: Method, stream: Iterator[InFlight], cutter: Cutter, classes: ClassMap | None
+) -> Iterator[InFlight]:
     """The merge of shared views."""
-    places, scales = cutter.places(method.rules), cutter.scales(method.rules)
-    for seen in stream:
+    places, number = cutter.places(method.rules), cutter.number(method.rules)
+    for image in stream:
         start = time.perf_counter()
-        scores = merged(seen.probs[None, places], method.merge, classes)
+        scores = merged(image.probs[None, places], method.merge, classes)
         merge_ms = 1000 * (time.perf_counter() - start)
-        views_ms = seen.decode_ms + float(seen.cut_ms[scales].sum())
-        costs = {"forwards": len(places), "shared": len(places)}
-        seen.answer(method, scores, classes, ms=views_ms + merge_ms, views_ms=views_ms, **costs)
-        yield seen
+        views_ms = image.decode_ms + float(image.cut_ms[number])
+        costs = {"forwards": len(places), "metered": len(places)}
+        image.answer(method, scores, classes, ms=views_ms + merge_ms, views_ms=views_ms, **costs)
+        yield image
 
 
 def by_policy(
     method: Method,
-    stream: Iterator[Seen],
+    stream: Iterator[InFlight],
     cutter: Cutter,
     classes: ClassMap | None,
-    classifier: Classifier,
+    network: Meter,
     batch_size: int,
-) -> Iterator[Seen]:
+) -> Iterator[InFlight]:
     """`anytime`: images under way together, so that batches stay full; views that are shared are not computed again."""
-    ready = cutter.known(method.rules)
+    known = cutter.known(method.rules)
 
-    def races() -> Iterator[Race[Seen]]:
-        for seen in stream:
-            yield Race(seen, seen.picture, {k: seen.probs[place] for k, place in ready.items()})
+    def viewings() -> Iterator[Viewing[InFlight]]:
+        for image in stream:
+            yield Viewing(image, image.picture, {k: image.probs[place] for k, place in known.items()})
 
-    for race in settle_all(races(), method, Meter(classifier), batch_size, classes):
-        seen = race.owner
-        if race.error:
-            seen.fail(race.error)
+    for viewing in settle_all(viewings(), method, network, batch_size, classes):
+        image = viewing.owner
+        if viewing.error:
+            image.fail(viewing.error)
         else:
-            scores = race.total[None] / np.float32(race.shown)
-            known = [k for k in range(race.shown) if k in ready]
-            scales = cutter.scales([method.rules[k] for k in known])
-            views_ms = seen.decode_ms + race.cut_ms + float(seen.cut_ms[scales].sum())
-            costs = {"forwards": race.shown, "shared": len(known)}
-            seen.answer(method, scores, classes, ms=views_ms + race.network_ms, views_ms=views_ms, **costs)
-        yield seen
+            scores = viewing.total[None] / np.float32(viewing.shown)
+            views_ms = image.decode_ms + viewing.cut_ms
+            costs = {"forwards": viewing.shown, "metered": viewing.shown}
+            image.answer(method, scores, classes, ms=views_ms, views_ms=views_ms, **costs)
+        yield image
 
 
-def by_memo(method: Method, stream: Iterator[Seen], memo: "Memo", classes: ClassMap | None) -> Iterator[Seen]:
-    """MEMO: the image's id seeds its views, so that neither order nor shards change them."""
+def by_memo(method: Method, stream: Iterator[InFlight], memo: "Memo", classes: ClassMap | None) -> Iterator[InFlight]:
+    """MEMO: the image's id seeds its views, so that neither order nor shards change them.
+
+    Where a step leaves a network whose logits are no numbers, this method alone has no answer: what the others show the
+    image to is another network.
+    """
     forwards = memo.options.views + 1
-    for group in _groups(stream, TOGETHER):
-        keys = [seen.sample["image_id"] for seen in group]
-        for seen, answer in zip(group, _adapted(memo, [seen.picture for seen in group], keys), strict=True):
+    while group := list(itertools.islice(stream, TOGETHER)):
+        keys = [image.sample["image_id"] for image in group]
+        for image, answer in zip(group, _adapted(memo, [image.picture for image in group], keys), strict=True):
             if isinstance(answer, UnreadableImage):
-                seen.fail(str(answer))
-            elif np.isfinite(answer.logits).all():
-                scores = softmax(masked(answer.logits[None], classes))
-                views_ms = seen.decode_ms + answer.augment_ms
-                ms = views_ms + answer.adapt_ms
-                seen.answer(method, scores, classes, forwards=forwards, ms=ms, views_ms=views_ms)
+                image.fail(str(answer))
             else:
-                seen.fail(NOT_NUMBERS)
-            yield seen
+                numbers = np.isfinite(answer.logits).all()
+                scores = softmax(masked(answer.logits[None], classes)) if numbers else None
+                views_ms = image.decode_ms + answer.augment_ms + answer.cut_ms
+                ms = views_ms + answer.adapt_ms
+                image.answer(method, scores, classes, forwards=forwards, ms=ms, views_ms=views_ms)
+            yield image
 
 
 def _adapted(
@@ -164,8 +171,3 @@ def _adapted(
         if len(pictures) == 1:
             return [error]
         return [_adapted(memo, [picture], [key])[0] for picture, key in zip(pictures, keys, strict=True)]
-
-
-def _groups(stream: Iterator[Seen], size: int) -> Iterator[list[Seen]]:
-    while group := list(itertools.islice(stream, size)):
-        yield group

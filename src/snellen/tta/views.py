@@ -18,6 +18,8 @@ from snellen.zoom.grid import ONE_CROP, WINDOW, Grid, ViewRule, paper_grid
 PAPER = ("in", "out", "224", "all", "centre")
 # Corners of five crops in torchvision's order, then the centre: row, col.
 FIVE = ((0, 0), (0, 2), (2, 0), (2, 2), (1, 1))
+# In which order anchors are taken where not all are: the centre, then corners and edges that face each other.
+ANCHORS = ((1, 1), (0, 0), (2, 2), (0, 2), (2, 0), (0, 1), (2, 1), (1, 0), (1, 2))
 FORMS = "center, 1crop, own, 5crop, 10crop, paper:in|out|224|all|centre or top36@RUN"
 
 
@@ -26,15 +28,21 @@ class ViewSet:
     """Views of an image, in the order in which they are looked at.
 
     name: as a person writes it.
-    images: the fingerprint of the images that the choice was learned from, or "".
+    best_first: whether the order says which are better.
+    images: those that the choice was learned from, as `analysis/learned.py` joins them, or "".
     """
 
     name: str
     rules: tuple[ViewRule, ...]
     images: str = ""
+    best_first: bool = False
 
     def __len__(self) -> int:
         return len(self.rules)
+
+    def at_most(self, count: int) -> tuple[ViewRule, ...]:
+        """`count` of these views: the first where they stand best first, else `spread` over scales and anchors."""
+        return self.rules[:count] if self.best_first else spread(self.rules, count)
 
     def flipped(self) -> "ViewSet":
         """These views, and after them their mirror images; each rule once."""
@@ -105,6 +113,7 @@ def _paper(group: str, size: int) -> tuple[ViewRule, ...]:
 
 def _top(name: str, count: int, path: Path, size: int) -> ViewSet:
     from snellen.analysis.cover import greedy_cover
+    from snellen.analysis.learned import image_keys, joined
     from snellen.store import load_run
 
     run = load_run(path)
@@ -114,7 +123,31 @@ def _top(name: str, count: int, path: Path, size: int) -> ViewSet:
     if not len(cover):
         raise UsageError(f"{name!r}: no zoom of that run gets any image right; choose another run")
     rules = tuple(run.grid.rules[zoom] for zoom in cover)
-    return ViewSet(name, rules, str(run.record["fingerprint_parts"].get("images", "")))
+    keys = image_keys(run)
+    return ViewSet(name, rules, joined(keys[row] for row in run.scored()), best_first=True)
+
+
+def spread(rules: Sequence[ViewRule], count: int) -> tuple[ViewRule, ...]:
+    """`count` of some views, or all if there are fewer, spread evenly over their scales.
+
+    Anchors take turns from each view to the next, in the order of `ANCHORS`, and so do mirror images.
+
+    >>> [(rule.scale, rule.row, rule.col) for rule in spread(view_set("paper:in").rules, 4)]
+    [(288, 1, 1), (512, 0, 0), (686, 2, 2), (832, 0, 2)]
+    """
+    left: dict[int, list[ViewRule]] = {}
+    for rule in rules:
+        left.setdefault(rule.scale or rule.resize, []).append(rule)
+    scales = sorted(left)
+    chosen = []
+    for turn in range(min(count, len(rules))):
+        middle = (2 * turn + 1) * len(scales) / (2 * count) - 0.5  # of the turn's equal part of all scales
+        _, scale = min((abs(number - middle), scale) for number, scale in enumerate(scales) if left[scale])
+        anchor = [ANCHORS[(turn + k) % len(ANCHORS)] for k in range(len(ANCHORS))]
+        best = min(left[scale], key=lambda rule: (anchor.index((rule.row, rule.col)), rule.flip != bool(turn % 2)))
+        left[scale].remove(best)
+        chosen.append(best)
+    return tuple(chosen)
 
 
 def union(sets: Iterable[Sequence[ViewRule]], name: str = "tta") -> tuple[Grid, list[NDArray[np.intp]]]:

@@ -1,7 +1,7 @@
 """A shard of `tta`.
 
-Every image is decoded once, views that methods share are cut and computed once, and each method answers and says what
-it would have cost alone.
+Every image is decoded once, the network answers a view once whichever methods look at it, and each method answers and
+says what it would have cost alone.
 """
 
 import time
@@ -28,14 +28,11 @@ from snellen.store.writer import commit
 from snellen.tta.cutting import Cutter
 from snellen.tta.memo_options import parse_memo
 from snellen.tta.methods import Method
-from snellen.tta.stages import Meter, Seen, by_memo, by_merge, by_policy
-from snellen.tta.views import union
+from snellen.tta.stages import InFlight, Meter, by_memo, by_merge, by_policy
 from snellen.zoom.grid import Grid
 from snellen.zoom.render import UnreadableImage
 
 if TYPE_CHECKING:
-    import torch
-
     from snellen.tta.memo import Memo
 
 Progress = Callable[[int], None]
@@ -63,18 +60,18 @@ class MethodWorker:
         """Do one task; True if its shard is committed by this call."""
         started, clock = time.time(), time.monotonic()
         samples: list[dict[str, Any]] = []
+        rows: list[dict[str, Any]] = []
         meter = None if self.classifier is None else Meter(self.classifier)
         stream = self._shared(self._pictures(task, samples), meter)
         for method in self.methods:
-            stream = self._answered(method, stream)
-        done: list[Seen] = []
-        for seen in stream:
-            done.append(seen)
+            stream = self._answered(method, stream, meter)
+        for image in stream:  # an image that is done leaves its rows and no pixels
+            if image.sample["error"] is None:
+                rows += image.rows
             progress(self.cost)
-        done.sort(key=lambda seen: seen.sample["image"])
-        rows = [row for seen in done if seen.sample["error"] is None for row in seen.rows]
+        rows.sort(key=lambda row: int(row["image"]))
         for row in rows:
-            row["ms"] += row.pop("shared") * (meter.ms if meter else 0.0)
+            row["ms"] += row.pop("metered") * (meter.ms if meter else 0.0)
         if not task.commit:
             return False
         tables = {
@@ -93,7 +90,7 @@ class MethodWorker:
         }
         return commit(self.run_path, task.shard, tables, record)
 
-    def _pictures(self, task: Task, samples: list[dict[str, Any]]) -> Iterator[Seen]:
+    def _pictures(self, task: Task, samples: list[dict[str, Any]]) -> Iterator[InFlight]:
         """Each readable image; every image leaves its row in `samples`."""
         for image in range(task.start, task.stop):
             sample = sample_row(self.dataset, image)
@@ -102,46 +99,46 @@ class MethodWorker:
             start = time.perf_counter()
             picture = None if sample["error"] else read_picture(self.dataset, image, sample)
             if picture is not None:
-                yield Seen(sample, picture, 1000 * (time.perf_counter() - start))
+                yield InFlight(sample, picture, 1000 * (time.perf_counter() - start))
 
-    def _shared(self, pictures: Iterator[Seen], meter: Meter | None) -> Iterator[Seen]:
+    def _shared(self, pictures: Iterator[InFlight], meter: Meter | None) -> Iterator[InFlight]:
         """The images with the probabilities of all views that merges look at."""
         cutter = self.cutter
         if not cutter.rules or meter is None:
             yield from pictures
             return
-        waiting: dict[int, Seen] = {}
+        waiting: dict[int, InFlight] = {}
 
         def views() -> Iterator[tuple[int, NDArray[np.uint8]]]:
-            for seen in pictures:
+            for image in pictures:
                 try:
-                    cut, seen.cut_ms = cutter.cut(seen.picture)
+                    cut, image.cut_ms = cutter.cut(image.picture)
                 except UnreadableImage as error:
-                    seen.fail(str(error))
+                    image.fail(str(error))
                 else:
-                    waiting[seen.sample["image"]] = seen
-                    yield seen.sample["image"], cut
+                    waiting[image.sample["image"]] = image
+                    yield image.sample["image"], cut
 
-        for image, logits in full_batches(meter, self.batch_size, cutter.rules[0].size, views()):
-            seen = waiting.pop(image)
+        for number, logits in full_batches(meter, self.batch_size, cutter.rules[0].size, views()):
+            image = waiting.pop(number)
             if np.isfinite(logits).all():
-                seen.probs = softmax(masked(logits, self.classes))
-                yield seen
+                image.probs = softmax(masked(logits, self.classes))
+                yield image
             else:
-                seen.fail(NOT_NUMBERS)
+                image.fail(NOT_NUMBERS)
 
     @cached_property
     def cutter(self) -> Cutter:
-        """What cuts the views that are shared."""
-        return Cutter(union(method.rules for method in self.methods if method.kind == "merge")[0].rules)
+        """What cuts the views that merges look at."""
+        return Cutter(method.rules for method in self.methods if method.kind == "merge")
 
-    def _answered(self, method: Method, stream: Iterator[Seen]) -> Iterator[Seen]:
+    def _answered(self, method: Method, stream: Iterator[InFlight], meter: Meter | None) -> Iterator[InFlight]:
         if method.kind == "merge":
             return by_merge(method, stream, self.cutter, self.classes)
         if method.kind == "memo":
             return by_memo(method, stream, self.adapted[method.name], self.classes)
-        assert self.classifier is not None
-        return by_policy(method, stream, self.cutter, self.classes, self.classifier, self.batch_size)
+        assert meter is not None
+        return by_policy(method, stream, self.cutter, self.classes, meter, self.batch_size)
 
 
 def load_worker(
@@ -156,11 +153,11 @@ def load_worker(
     if memos:
         from snellen.tta.memo import Memo
 
-        module = _module(prepared)
+        module = prepared.module()
         make = partial(Memo, module, mean=prepared.card.mean, std=prepared.card.std, size=prepared.card.view_size)
         for method in memos:
             adapted[method.name] = make(
-                parse_memo(method.options),
+                parse_memo(method.name),
                 rule=method.rules[0],
                 precision=prepared.precision,
                 device=prepared.device,
@@ -169,13 +166,3 @@ def load_worker(
     return MethodWorker(
         place(job["run"]), dataset, methods, classifier, adapted, prepared.batch_size, classes, int(job["cost"])
     )
-
-
-def _module(prepared: Prepared) -> "torch.nn.Module":
-    """The torch network, whatever backend computes the views."""
-    if prepared.network is not None:
-        return prepared.network
-    from snellen.classifiers.sources import load
-    from snellen.classifiers.spec import parse_spec
-
-    return load(parse_spec(prepared.text)).module

@@ -95,13 +95,30 @@ def render(image: Image.Image, rules: Sequence[ViewRule]) -> NDArray[np.uint8]:
     Raises UnreadableImage where an image would become more than `MAX_SHRINK` times smaller along an axis; Stopped where
     it cannot be shown only because there are no passes, which says nothing against the image.
     """
-    resample, why = checked_resample()
-    try:
-        return _render(image, rules, resample)
-    except UnreadableImage as error:
-        if resample or not all(_fits(image.size, rule.resized(*image.size), rule.filter in KERNELS) for rule in rules):
-            raise
-        raise Stopped(f"{error}, and {why}; the same command resumes when that is mended") from error
+    return ViewCutter(image, rules).cut(range(len(rules)))
+
+
+class ViewCutter:
+    """Cuts views of an RGB image as they are asked for, with the pixels of `render`; the image is laid out once.
+
+    Raises as `render` does of all the rules, whichever of them are asked for.
+    """
+
+    def __init__(self, image: Image.Image, rules: Sequence[ViewRule]) -> None:
+        resample, why = checked_resample()
+        self._image, self._rules = image, rules
+        self._cutter = WindowCutter(image, resample) if resample else None
+        try:
+            _check_sizes(image.size, rules, windowed=resample is not None)
+        except UnreadableImage as error:
+            fits = (_fits(image.size, rule.resized(*image.size), rule.filter in KERNELS) for rule in rules)
+            if resample or not all(fits):
+                raise
+            raise Stopped(f"{error}, and {why}; the same command resumes when that is mended") from error
+
+    def cut(self, zooms: Sequence[int]) -> NDArray[np.uint8]:
+        """The views of some rules, by their numbers: uint8 `[len(zooms), size, size, 3]`."""
+        return _cut_views(self._image, [self._rules[zoom] for zoom in zooms], self._cutter)
 
 
 def render_plain(image: Image.Image, rules: Sequence[ViewRule]) -> NDArray[np.uint8]:
@@ -109,7 +126,8 @@ def render_plain(image: Image.Image, rules: Sequence[ViewRule]) -> NDArray[np.ui
 
     Raises UnreadableImage where the largest resized image would take more than `MAX_RESIZED_BYTES`.
     """
-    return _render(image, rules, None)
+    _check_sizes(image.size, rules, windowed=False)
+    return _cut_views(image, rules, None)
 
 
 @cache
@@ -141,20 +159,17 @@ def _tried_resample() -> tuple[Resample | None, str]:
     # The last four are where the order of the passes changes, or once did.
     for width, height in ((37, 23), (20, 30), (20, 31), (21, 31), (2, 201)):
         image = Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8))
-        if not np.array_equal(_render(image, rules, resample), render_plain(image, rules)):
+        if not np.array_equal(_cut_views(image, rules, WindowCutter(image, resample)), render_plain(image, rules)):
             why = f"Pillow {PIL.__version__} does not resize as expected"
             return None, f"whole images are resized, which is slower, since {why}"
     return resample, ""
 
 
-def _render(image: Image.Image, rules: Sequence[ViewRule], resample: Resample | None) -> NDArray[np.uint8]:
-    """All views: the windowed way where the passes are given and have the filter, from whole resized images else."""
+def _cut_views(image: Image.Image, rules: Sequence[ViewRule], cutter: WindowCutter | None) -> NDArray[np.uint8]:
+    """All views: the windowed way where a cutter is given and has the filter, from whole resized images else."""
     scales: dict[tuple[tuple[int, int], Filter], list[int]] = defaultdict(list)
     for i, rule in enumerate(rules):
         scales[rule.resized(*image.size), rule.filter].append(i)
-    cutter = WindowCutter(image, resample) if resample else None
-    for resized, kernel in scales:
-        _check_size(image.size, resized, cutter is not None and kernel in KERNELS)
     # By the order of the axes, since each is laid out anew.
     in_order = sorted(scales, key=lambda scale: cutter.columns_first(scale[0])) if cutter else scales
     size = rules[0].size
@@ -172,11 +187,13 @@ def _render(image: Image.Image, rules: Sequence[ViewRule], resample: Resample | 
     return views
 
 
-def _check_size(size: tuple[int, int], resized: tuple[int, int], windowed: bool) -> None:
-    if not _fits(size, resized, windowed):
-        limit = f"{MAX_SHRINK:,} times smaller" if windowed else f"{MAX_RESIZED_BYTES // 2**20} MB"
-        what = f"{size[0]} x {size[1]} pixels would be resized to {resized[0]} x {resized[1]}"
-        raise UnreadableImage(f"{what}, more than the limit of {limit}")
+def _check_sizes(size: tuple[int, int], rules: Sequence[ViewRule], windowed: bool) -> None:
+    for rule in rules:
+        resized, by_windows = rule.resized(*size), windowed and rule.filter in KERNELS
+        if not _fits(size, resized, by_windows):
+            limit = f"{MAX_SHRINK:,} times smaller" if by_windows else f"{MAX_RESIZED_BYTES // 2**20} MB"
+            what = f"{size[0]} x {size[1]} pixels would be resized to {resized[0]} x {resized[1]}"
+            raise UnreadableImage(f"{what}, more than the limit of {limit}")
 
 
 def _fits(size: tuple[int, int], resized: tuple[int, int], windowed: bool) -> bool:

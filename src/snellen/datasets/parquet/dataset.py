@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from snellen.datasets.base import OWN_LABELS, Item, ListedDataSet
+from snellen.datasets.hub.layout import missing_shards
 from snellen.datasets.listing import reaching
 from snellen.datasets.parquet.columns import Columns, choose, class_names, values
 from snellen.datasets.parquet.files import (
@@ -37,7 +38,7 @@ GLOB = frozenset("*?[")
 def open_parquet(parsed: DataSpec) -> "ParquetDataSet":
     """The data set of a file, of all `*.parquet` below a folder, or of a glob.
 
-    Raises DataError where there is none, one is damaged, or a column is missing.
+    Raises DataError where there is none, one is damaged or missing, or a column is missing.
     """
     columns = Columns.of_options(parsed.options, FORM)
     text = parsed.name.removeprefix("parquet/")
@@ -48,6 +49,10 @@ def open_parquet(parsed: DataSpec) -> "ParquetDataSet":
         raise DataError(f"no Parquet file {text!r}: {error}") from error
     if not files:
         raise DataError(f"no Parquet file {text!r}: give a file, a folder that holds *.parquet, or a glob of them")
+    chosen = [file.place for file in files] == [path] or GLOB & set(str(path))
+    missing = () if chosen else missing_shards(file.name for file in files)
+    if missing:
+        raise DataError(f"only a part of {text!r} is there: {', '.join(missing)}; fetch the others, or name those files")
     spec = DataSpec(f"parquet/{path}", None, parsed.options).text
     return ParquetDataSet(files, spec, name, columns)
 

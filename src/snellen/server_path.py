@@ -1,0 +1,37 @@
+"""Paths on file servers, whose text names the server."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from upath import UPath
+
+
+class ServerPath(UPath):
+    """A path on a host, of any protocol; the text of a `UPath` leaves the host out, and no other process finds it."""
+
+    __slots__ = ()
+
+    @classmethod
+    def _fs_factory(cls, urlpath: str, protocol: str, storage_options: Mapping[str, Any]) -> Any:
+        if protocol == "webhdfs":
+            from snellen.webhdfs import WebHDFS
+
+            return WebHDFS(**storage_options)
+        return super()._fs_factory(urlpath, protocol, storage_options)
+
+    @property
+    def path(self) -> str:
+        """What the driver calls it: from the root, without a slash at the end."""
+        return "/" + super().path.strip("/")
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        start = f"{self.protocol}://"
+        if not text.startswith(start):  # relative to another
+            return text
+        options = self.storage_options
+        user = options.get("username") or options.get("user")
+        host = f"{user}@{options['host']}" if user else str(options["host"])
+        if "port" in options:
+            host += f":{options['port']}"
+        return f"{start}{host}/{text.removeprefix(start).lstrip('/')}"

@@ -1,0 +1,86 @@
+"""Pushing to the Hub, whose API is replaced: what is asked of it, and what its refusals cost the user."""
+
+from types import SimpleNamespace
+
+import pytest
+from huggingface_hub import errors
+
+from snellen.errors import Stopped, UsageError
+from snellen.mining.publish_hub import check_repository, push
+
+
+class Api:
+    """Keeps what it is asked."""
+
+    calls: list = []  # noqa: RUF012
+    error: Exception | None = None
+
+    def create_repo(self, repository, **options):
+        self.calls.append(("create", repository, options))
+        if self.error:
+            raise self.error
+
+    def upload_folder(self, **options):
+        self.calls.append(("upload", options))
+        return SimpleNamespace(commit_url="https://hub/commit/1")
+
+
+@pytest.fixture
+def api(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.HfApi", Api)
+    monkeypatch.setattr(Api, "calls", [])
+    monkeypatch.setattr(Api, "error", None)
+    return Api
+
+
+def test_it_is_one_commit_of_the_whole_folder(api, tmp_path):
+    assert push(tmp_path, "me/hard", "12 images") == "https://hub/commit/1"
+    (create, repository, options), (upload, given) = api.calls
+    assert (create, repository, upload) == ("create", "me/hard", "upload")
+    assert options == {"repo_type": "dataset", "private": True, "exist_ok": True}
+    assert (given["folder_path"], given["repo_id"], given["repo_type"]) == (tmp_path, "me/hard", "dataset")
+    assert "data/validation-*.parquet" in given["delete_patterns"]
+
+
+def refusal(status):
+    response = SimpleNamespace(status_code=status, headers={}, request=SimpleNamespace(url="https://hub"), text="")
+    error = errors.HfHubHTTPError.__new__(errors.HfHubHTTPError)
+    Exception.__init__(error, f"{status} for url\nmore lines")
+    error.response = response
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (errors.LocalTokenNotFoundError("Token is required"), UsageError, "log in with `hf auth login`"),
+        (refusal(401), UsageError, "log in with `hf auth login`"),
+        (refusal(403), UsageError, "log in with `hf auth login`"),
+        (refusal(400), UsageError, "the Hub refuses 'me/hard': 400 for url"),
+        (refusal(503), Stopped, "the Hub fails"),
+        (ConnectionError("no route"), Stopped, "pushing to 'me/hard' failed: no route"),
+        (errors.OfflineModeIsEnabled("offline"), Stopped, "offline"),
+    ],
+)
+def test_a_refusal_is_one_line_and_the_folder_stays(error, kind, words, api, tmp_path):
+    (tmp_path / "README.md").write_text("x")
+    api.error = error
+    with pytest.raises(kind, match=words) as told:
+        push(tmp_path, "me/hard", "12 images")
+    assert "\n" not in str(told.value)
+    assert "the same command pushes it" in str(told.value)
+    assert (tmp_path / "README.md").read_text() == "x"
+
+
+def test_the_transport_of_the_library_fails(api, tmp_path):
+    httpx = pytest.importorskip("httpx2")
+    api.error = httpx.ConnectError("cannot connect")
+    with pytest.raises(Stopped, match="cannot connect"):
+        push(tmp_path, "me/hard", "12 images")
+
+
+@pytest.mark.parametrize("name", ["hard", "me/hard/set", "me /hard", "../hard", "me/..", ""])
+def test_a_name_that_is_none(name):
+    with pytest.raises(UsageError, match="expected ORG/NAME"):
+        check_repository(name)
+    check_repository("me/hard-v1.0_x")
