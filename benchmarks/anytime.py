@@ -35,7 +35,7 @@ LEARNED = ((None, VIEWS), (None, MEAN), ("paper:centre", VIEWS))
 # What is counted of each test image and fit: columns of `tested`.
 FORWARDS, OTHERWISE, ANYTIME, WHOLE, MEANS, CENTER = range(6)
 HEADER = (
-    *("model, images", "views", "forwards [95 %]", f"of {MEAN}", "answers otherwise %", "anytime % [95 %]"),
+    *("model, images", "views", "forwards [95 %]", f"of {MEAN}", "answers otherwise % [95 %]", "anytime % [95 %]"),
     *("all its views %", f"mean of {MEAN} %", "center %", f"anytime − mean of {MEAN} [95 %]", "gain kept [95 %]"),
 )
 # Of a smaller gain than three points, how much of it is kept would be noise.
@@ -100,8 +100,8 @@ def measure(run, center, name, views=None, count=VIEWS, learned_on=None):
     value = [drawn.estimate(weights).value for weights in each]
     shares = [f"{100 * value[column]:.1f}" for column in (WHOLE, MEANS, CENTER)]
     return (
-        *(name, f"{count} of {views}" if views else f"{count}", told(FORWARDS, 1, 2), f"{value[FORWARDS] / MEAN:.1%}"),
-        *(f"{100 * value[OTHERWISE]:.1f}", told(ANYTIME, 100, 1), *shares),
+        *(name, f"{count} of {views}" if views else f"{count}", told(FORWARDS, 1, 1), f"{value[FORWARDS] / MEAN:.0%}"),
+        *(told(OTHERWISE, 100, 1), told(ANYTIME, 100, 1), *shares),
         f"{100 * loss.value:+.1f} [{100 * loss.low:+.1f}, {100 * loss.high:+.1f}]",
         kept,
     )

@@ -17,10 +17,11 @@ import numpy as np
 
 import common
 from snellen.analysis.calibration import calibration
-from snellen.mining.suspects import find_suspects
+from snellen.mining.suspects import DOUBTED, WEIGHTS, find_suspects
 from snellen.mining.suspects_check import auroc
-from snellen.mining.suspects_evidence import gather
-from snellen.mining.suspects_features import opinion_of
+from snellen.mining.suspects_evidence import gather, views_of
+from snellen.mining.suspects_features import features, opinion_of
+from snellen.mining.suspects_fit import USUAL, Model
 from snellen.store.find import find_runs
 
 EMBEDDED = "embedded/efficientnet_lite0"
@@ -103,7 +104,7 @@ def row(name, how, score, wrong, rate):
 
 
 def measure(runs, labels, seeds, share, folder):
-    each = {"both models": runs, "lite0": runs[:1], "mobilenetv2": runs[1:]}
+    each = {"both models": runs, "lite0": runs[:1]}
     one = naive(runs[0], labels)
     rows, kept = [], {}
     for how in SWAPS:
@@ -130,6 +131,28 @@ def measure(runs, labels, seeds, share, folder):
     return kept
 
 
+def among_hard(runs, labels, seeds, share):
+    """What `WEIGHTS` say of the images that no view reads, which is what mining leaves. They saw these photographs."""
+    gathered = gather([(run, None) for run in runs])
+    opinion, images, rows = opinion_of(gathered), np.arange(len(labels)), []
+    for how in SWAPS:
+        score, truth, apart_by, counts = [], [], [], []
+        for seed in range(seeds):
+            given, wrong = swapped(labels, how, share, np.random.default_rng([1, seed]))
+            own = np.array(given)[:, None]
+            hard = np.sum([views_of(judge, gathered.classes, own)[:, 0] for judge in gathered.judges], axis=0) == 0
+            found = Model(WEIGHTS[None], USUAL).score(features(opinion, images, [(k,) for k in given]), images)[hard]
+            apart_by.append(auroc(found, wrong[hard]))
+            counts.append(hard.sum())
+            score.append(found)
+            truth.append(wrong[hard])
+        found, wrong = np.concatenate(score) >= DOUBTED, np.concatenate(truth)
+        cells = f"{np.mean(counts):.1f}", f"{wrong.sum() / seeds:.1f}", f"{np.median(apart_by):.4f}"
+        rows.append((how, *cells, f"{100 * found[wrong].mean():.1f}", f"{100 * wrong[found].mean():.1f}"))
+    header = ("swapped for", "hard", "of them swapped", "AUROC, median", "found %", "precision %")
+    common.show(f"hard images, weights that are not learned from the runs, score of {DOUBTED} or more", header, rows)
+
+
 def main():
     parser = common.arguments(__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, help="where the runs are kept")
@@ -140,6 +163,7 @@ def main():
         runs = make_runs(options.data, options.checkpoint, folder)
         labels = [row[0] for row in runs[0].labels()]
         kept = measure(runs, labels, options.seeds, options.share, Path(scratch))
+        among_hard(runs, labels, options.seeds, options.share)
         for how in SWAPS:
             score, wrong = kept["both models", how]
             found = calibration(score.ravel().astype(np.float32), wrong.ravel())
@@ -164,7 +188,8 @@ def main():
             if one["kind"] or one["score"] > 0.05
         ]
         common.show("the labels as they are", ("score", "kind", "image", "label", "rather", "share %"), top)
-        print(as_they_are.rate, as_they_are.check)
+        weights = ", ".join(f"{weight:.2f}" for weight in as_they_are.weights)
+        print(f"\nrate {as_they_are.rate:.2%}; weights {weights}; check {as_they_are.check.to_json()}")
 
 
 if __name__ == "__main__":

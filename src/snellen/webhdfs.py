@@ -10,9 +10,9 @@ Here and not in fsspec's:
 - What a DataNode answers is looked at; fsspec's reading gives the text of an error for the file's bytes. Exceptions
   have an errno, and a request is given up after a while.
 
-The operations are described at
-https://hadoop.apache.org/docs/stable/hadoop-project-dist/hadoop-hdfs/WebHDFS.html, the option in HDFS-2284's
-`renameoptions` of `NamenodeWebHdfsMethods`.
+The operations are described at https://hadoop.apache.org/docs/stable/hadoop-project-dist/hadoop-hdfs/WebHDFS.html;
+`renameoptions` is not, but Hadoop's own client sends it (`RenameOptionSetParam`), and the NameNode then does `rename2`
+(`NamenodeWebHdfsMethods`, case RENAME).
 """
 
 import contextlib

@@ -58,9 +58,9 @@ def test_the_funnel_is_printed_and_the_same_command_again_says_what_is_there(pic
     # Other configurations cost a line, and change nothing.
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
     assert "mined otherwise (limit: all images there, 5 here)" in one_line(
-        run_cli(*command(pictures, tiny, labels, tmp_path, "--limit", "5"))
+        run_cli(*command(pictures, tiny, labels, tmp_path, "--limit", "5", "-q"))
     )
-    assert "mined otherwise (data: " in one_line(run_cli("mine", pictures, "-m", tiny, "-o", tmp_path))
+    assert "mined otherwise (data: " in one_line(run_cli("mine", pictures, "-m", tiny, "-o", tmp_path, "-q"))
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")} == before
 
 

@@ -93,7 +93,7 @@ def test_what_is_no_hard_set(tmp_path):
 
 def test_killed_while_it_enlarges(hard, tmp_path):
     """kill -9 in the middle: nothing lies at OUT, and the same command makes it whole."""
-    out, work = tmp_path / "twin", tmp_path / ".twin.work"
+    out, work = tmp_path / "twin", tmp_path / ".twin.snellen-work"
     arguments = [
         "publish",
         hard,

@@ -26,7 +26,7 @@ class Renamed(dict):
     """Names that are surely on the disk, by folder: one that was renamed has those it had before."""
 
     def get(self, folder, default=None):
-        before = Path(str(folder).replace("/out", "/.out.publishing", 1))
+        before = Path(str(folder).replace("/out", "/.out.snellen-publishing", 1))
         return super().get(folder) or super().get(before, default)
 
 

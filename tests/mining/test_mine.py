@@ -224,6 +224,7 @@ def test_each_miner_without_itself_is_scored_on_what_the_others_mine(data, model
     assert mine(models, data, tmp_path / "hard", leave_one_out=True).record == mining.record
 
 
+@pytest.mark.slow
 def test_more_miners_data_images_extend_a_hard_set_and_its_ids_stay(data, models, studies, tmp_path):
     mine(models[0], data[0], tmp_path, limit=9)
     first = {image.image_id: image.id for image in read_mined(tmp_path).images}
@@ -315,6 +316,7 @@ def test_wrong_calls_are_told_before_anything_is_shown(data, models, tmp_path):
         snellen.mine(["embedded/efficientnet_lite0", models[0]], data, out=tmp_path / "hard", **OPTIONS)
 
 
+@pytest.mark.slow
 def test_an_order_learned_from_a_study_takes_fewer_forwards(data, models, studies, tmp_path):
     alone = mine(models[0], data, tmp_path / "alone")
     taught = mine(models[0], data, tmp_path / "taught", order=[studies[0, 0].path, studies[0, 1].path])

@@ -57,13 +57,14 @@ def test_wrong_labels_are_found_and_the_score_is_a_probability(made, doubted):
     score = np.array([row["score"] for row in rows])
     assert auroc(score, wrong) > 0.995
     assert suspects.rate == pytest.approx(wrong.mean(), abs=0.02)
-    assert score.mean() == pytest.approx(suspects.rate, abs=1e-3)
+    assert score.mean() == pytest.approx(wrong.mean(), abs=0.02)
     assert abs(score - wrong).mean() < 0.04
     surely = score > 0.9
     assert wrong[surely].mean() > 0.9
     assert suspects.check.auroc > 0.99
     assert suspects.check.calibration.ece < 0.02
-    assert suspects.check.recall.value == pytest.approx((score[wrong] >= 0.5).mean(), abs=0.1)
+    sampling = 3 * np.sqrt(0.1 / wrong.sum())
+    assert suspects.check.recall.value == pytest.approx((score[wrong] >= 0.5).mean(), abs=sampling)
 
 
 def test_what_the_views_agree_on_is_proposed(made, doubted):
@@ -148,7 +149,7 @@ def test_what_else_may_be_wrong(tmp_path):
     assert rows[2]["models"] == []
     assert rows[3]["proposed"][0] == (made.truth[3] + 7) % CLASSES
     assert rows[3]["score"] < 0.5
-    assert sum(row["kind"] in ("blank", "too small", "unreadable", "several objects") for row in rows.values()) == 4
+    assert [k for k, row in rows.items() if row["kind"] in ("blank", "too small", "unreadable")] == [0, 1, 2]
     # Once the pictures are gone, nothing is blank, and nothing fails.
     for path in data.rglob("*.jpg"):
         path.unlink()
@@ -164,21 +165,27 @@ def as_mined(made, labels, model):
     return np.arange(len(GRID)) <= first[:, None], ~right.any(axis=1)
 
 
-def test_what_mining_left_is_ranked(made, tmp_path):
+def test_what_mining_left_is_ranked(tmp_path):
+    """Beside wrong labels there are right ones that nothing reads, though views find them more likely than others."""
+    made = world(IMAGES, seed=11)
     labels, wrong = wrong_labels(made.truth, 0.05)
+    unread = np.flatnonzero(~wrong)[:20]
+    for logits in made.logits:
+        logits[unread[:, None], np.arange(len(GRID)), made.truth[unread][:, None] ^ 1] += 8
     hard = np.ones(IMAGES, bool)
     for model in range(2):
         shown, never = as_mined(made, labels, model)
-        shown &= hard[:, None]
-        judged_run(tmp_path / f"{model}", made.logits[model], labels, model=f"timm/{model}", shown=shown)
+        judged_run(
+            tmp_path / f"{model}", made.logits[model], labels, model=f"timm/{model}", shown=shown & hard[:, None]
+        )
         hard &= never
+    assert hard[unread].sum() > 5
     found = find_suspects(*runs_to_doubt([tmp_path]))
-    assert found.check is None
-    score = np.array([row["score"] for row in in_order(found)])
-    assert auroc(score, wrong) > 0.99
-    assert auroc(score[hard], wrong[hard]) > 0.85  # among those that nothing reads, too
-    assert score[~hard].max() < np.median(score[hard & wrong])
+    assert (found.check, found.rate) == (None, 0.05)
     rows = in_order(found)
+    score = np.array([row["score"] for row in rows])
+    assert auroc(score, wrong) > 0.96
+    assert np.median(score[~hard]) < 0.01 < np.median(score[hard & wrong])
     assert all(sum(one["right"] for one in rows[k]["models"]) == 1 for k in np.flatnonzero(~hard))
 
 

@@ -5,6 +5,7 @@ import pytest
 pytest.importorskip("moto.server")
 pytest.importorskip("s3fs")
 
+from disturbed import run
 from fsspec import register_implementation
 from fsspec.implementations.memory import MemoryFileSystem
 from s3_server import BUCKET, ENVIRONMENT, emptied, s3_server
@@ -89,6 +90,15 @@ def hdfs(hdfs_server):
 def hdfs_out(hdfs, hdfs_server):
     """The URL of a folder there."""
     return f"webhdfs://me@{hdfs_server[0]}/user/me/out"
+
+
+@pytest.fixture(scope="session")
+def local_out(pictures, tiny, tmp_path_factory):
+    """A study of this machine."""
+    out = tmp_path_factory.mktemp("local")
+    done = run(pictures, tiny, out)
+    assert done.returncode == 0, done.stderr
+    return out
 
 
 @pytest.fixture(params=["local", "memory", "plain", "s3", "webhdfs"])

@@ -23,15 +23,6 @@ from snellen.places import place
 OUT = f"s3://{BUCKET}/out"
 
 
-@pytest.fixture(scope="session")
-def local_out(pictures, tiny, tmp_path_factory):
-    """A study of this machine."""
-    out = tmp_path_factory.mktemp("local")
-    done = run(pictures, tiny, out)
-    assert done.returncode == 0, done.stderr
-    return out
-
-
 def commits_there(url):
     return {name: data for name, data in contents(url, "out/").items() if "/commits/" in name}
 

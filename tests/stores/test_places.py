@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from snellen import places
 from snellen.errors import UsageError
 from snellen.places import is_remote, place
 
@@ -23,12 +24,24 @@ def test_a_file_url_is_a_path():
     assert place("file:///a/b") == Path("/a/b")
 
 
-@pytest.mark.parametrize("text", ["s3://bucket/a/b", "memory://x/y", "s3://bucket/a b/é", "s3://bucket/"])
+@pytest.mark.parametrize(
+    "text", ["s3://bucket/a/b", "memory://x/y", "s3://bucket/a b/é", "s3://bucket/", "webhdfs://me@host:9870/a b/é"]
+)
 def test_a_url_comes_back_as_it_was(text):
     found = place(text)
     assert is_remote(found)
     assert str(found) == text
     assert str(place(str(found)) / "c") == text.rstrip("/") + "/c"
+
+
+@pytest.mark.parametrize("text", ["sftp://me@host:22/a b/c", "ssh://host/a", "ftp://host/a", "hdfs://me@host:8020/a"])
+def test_the_text_of_a_place_on_a_server_names_the_server(text):
+    """Another process finds the place by it; these connect when they are opened, and are not."""
+    found = places._upath(text, text.partition(":")[0], {})
+    assert str(found) == text
+    assert str(found / "d" / "e") == f"{text}/d/e"
+    assert str((found / "d").parent) == text
+    assert found / "d" == places._upath(f"{text}/d", text.partition(":")[0], {})
 
 
 @pytest.mark.parametrize(
@@ -37,6 +50,7 @@ def test_a_url_comes_back_as_it_was(text):
         ("nosuch://x/y", ["no protocol 'nosuch'", "s3://BUCKET/"]),
         ("s3://", ["names no bucket"]),
         ("s3:///x", ["names no bucket"]),
+        ("webhdfs:///x", ["names no host", "webhdfs://NAMENODE:9870/FOLDER"]),
         ("s3://key:verysecret@bucket/x", ["no passwords in a URL"]),
         ("simplecache::s3://bucket/x", ["without ::"]),
     ],

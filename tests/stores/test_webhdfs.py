@@ -210,16 +210,7 @@ def test_a_gateway_that_cannot_replace_is_refused_before_the_work(out, hdfs):
     assert not locks._held_here
 
 
-@pytest.fixture(scope="session")
-def local_tables(pictures, tiny, tmp_path_factory):
-    """The rows of a study of this machine."""
-    out = tmp_path_factory.mktemp("local")
-    done = run(pictures, tiny, out)
-    assert done.returncode == 0, done.stderr
-    return tables(out)
-
-
-def test_a_study_that_is_killed_and_resumed_while_requests_fail(pictures, tiny, local_tables, hdfs, hdfs_out):
+def test_a_study_that_is_killed_and_resumed_while_requests_fail(pictures, tiny, local_out, hdfs, hdfs_out):
     """The rows are those of this machine, and what was committed before stays."""
 
     def records():
@@ -251,7 +242,7 @@ def test_a_study_that_is_killed_and_resumed_while_requests_fail(pictures, tiny, 
     resumed = snellen.load_run(hdfs_out)
     assert resumed.complete
     assert resumed.record["sessions"][-1]["shards"] == len(after) - len(before)
-    assert lost_rows(hdfs_out, local_tables) == 0
+    assert lost_rows(hdfs_out, tables(local_out)) == 0
     assert not [name for name in hdfs.below("/user/me/out/") if "lock" in name]
 
 

@@ -28,7 +28,8 @@ def connected(address: str | None, workers: int | None, device: str = "cpu") -> 
         yield
     finally:
         if mine:
-            ray.shutdown()
+            with _sigterm_kept():
+                ray.shutdown()
 
 
 def connect(address: str | None, workers: int | None, device: str = "cpu") -> bool:
@@ -68,7 +69,10 @@ def connect(address: str | None, workers: int | None, device: str = "cpu") -> bo
 
 @contextlib.contextmanager
 def _sigterm_kept() -> Iterator[None]:
-    """Whatever SIGTERM means to this process, it means again afterwards: `ray.init` makes it an exit, for good."""
+    """Whatever SIGTERM means to this process, it means again afterwards.
+
+    `ray.init` makes it an exit, for good. `ray.shutdown` has the system end the process by it, without telling Python.
+    """
     before = signal.getsignal(signal.SIGTERM)
     ours = threading.current_thread() is threading.main_thread() and before is not None
     try:

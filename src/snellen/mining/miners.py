@@ -94,14 +94,17 @@ class Miners:
             self.show(miner, place, wanted)
             self.wanted[miner, place] = wanted
             usable, told = self.usable(place), self.told(place)
-            read, failed = ((wanted & usable & (told[miner] == what)).sum() for what in (READ, FAILED))
-            left = (wanted & usable & can_be_hard(told, needed)).sum()
+            shown = wanted & usable
+            found = [
+                shown,
+                *(shown & (told[miner] == what) for what in (READ, FAILED)),
+                shown & can_be_hard(told, needed),
+            ]
             forwards = self.outcomes[miner][place].forwards[wanted].sum()
-            lost = (before & ~usable).sum()
-            counts += [(wanted & usable).sum(), read, failed, left, lost, forwards, usable.sum()]
-        shown, read, failed, left, lost, forwards, usable = map(int, counts)
+            counts += [*(images.sum() for images in (*found, before & ~usable, usable)), forwards]
+        of, read, failed, left, unreadable, readable, forwards = counts.tolist()
         zooms = len(self.grid(miner))
-        return Stage(text, shown, read, failed, left, lost, forwards, read + zooms * failed, zooms * usable)
+        return Stage(text, of, read, failed, left, unreadable, forwards, read + zooms * failed, zooms * readable)
 
     @property
     def further(self) -> int:

@@ -111,7 +111,7 @@ def taught(run: Run) -> Taught:
         return seen.shown, seen.shown
     ids = dict(zip(samples["image"].to_pylist(), samples["image_id"].to_pylist(), strict=True))
     labels = read_labels(find_labels(run.path, None), [ids[image] for image in seen.images.tolist()], run.class_space)
-    rows = np.flatnonzero([len(row) > 0 for row in labels] & seen.shown.any(axis=1))
+    rows = np.flatnonzero(np.array([len(row) > 0 for row in labels]) & seen.shown.any(axis=1))
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), TEACHERS)).astype(np.intp)]
     return run.score(seen.answers[rows], [labels[row] for row in rows]), seen.shown[rows]
 

@@ -110,7 +110,7 @@ def _place(out: Path) -> Place:
         below = cache_root() / "publishing" / hashlib.sha256(str(out).encode()).hexdigest()[:16]
         return Place(below / "data", below / "work")
     out = out.absolute()
-    return Place(out.with_name(f".{out.name}.publishing"), out.with_name(f".{out.name}.work"))
+    return Place(out.with_name(f".{out.name}.snellen-publishing"), out.with_name(f".{out.name}.snellen-work"))
 
 
 def renew(out: Path, files: dict[str, bytes], record: dict[str, Any]) -> None:

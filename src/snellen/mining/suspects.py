@@ -24,7 +24,7 @@ from snellen.mining.mined import read_record
 from snellen.mining.suspects_check import Check, check
 from snellen.mining.suspects_evidence import Gathered, Judge, gather, views_of, whole
 from snellen.mining.suspects_features import Opinion, features, opinion_of, padded
-from snellen.mining.suspects_fit import FOLDS, Model, learn, rate_of
+from snellen.mining.suspects_fit import FOLDS, USUAL, Model, learn
 from snellen.mining.suspects_kinds import LABEL, LIKELY, SEVERAL, ill_posed, objects
 from snellen.mining.suspects_swaps import swaps
 from snellen.redact import redacted
@@ -83,7 +83,8 @@ class Suspects:
         image's labels is right; null where it has none or was shown no view. `kind` is `label` (the score is `DOUBTED`
         or more), `several objects`, `too small`, `blank`, `unreadable`, or null. `proposed` are other classes that it
         may be, the most likely first, and `share` is how many of its views answer the first, in the mean over models.
-    rate: the share of wrong labels that the scores add up to.
+    rate: the share of wrong labels, as estimated; supposed where the score was not learned from these runs.
+    weights: of the features and, last, the intercept: the mean over folds.
     check: how the score does on labels that are known to be wrong; None where it was not learned from these runs.
     """
 
@@ -91,6 +92,7 @@ class Suspects:
     space: ClassSpace = field(repr=False)
     models: tuple[str, ...]
     rate: float
+    weights: tuple[float, ...]
     check: Check | None
 
 
@@ -116,9 +118,11 @@ def find_suspects(
         [(run, labels.get(redacted(run.data)) if isinstance(labels, Mapping) else labels) for run in runs]
     )
     opinion = opinion_of(gathered)
-    score, rate, found = _scores(gathered, opinion, np.random.default_rng(seed))
+    score, model, found = _scores(gathered, opinion, np.random.default_rng(seed))
     table = _table(gathered, opinion, score)
-    return Suspects(table, runs[0].class_space, tuple(redacted(judge.model) for judge in gathered.judges), rate, found)
+    names = tuple(redacted(judge.model) for judge in gathered.judges)
+    weights = tuple(model.weights.mean(axis=0).tolist())
+    return Suspects(table, runs[0].class_space, names, model.rate, weights, found)
 
 
 def runs_to_doubt(places: Sequence[Path]) -> tuple[list[Run], dict[str, str | None]]:
@@ -126,7 +130,8 @@ def runs_to_doubt(places: Sequence[Path]) -> tuple[list[Run], dict[str, str | No
 
     Raises UsageError where there is none, DataError where a mine.json is damaged.
     """
-    runs, labels = [], {}
+    runs: list[Run] = []
+    labels: dict[str, str | None] = {}
     for folder in places:
         record = read_record(folder) or {}
         labels |= {source["spec"]: source["labels"] for source in record.get("sources", ())}
@@ -147,19 +152,19 @@ def write_suspects(suspects: Suspects, path: Path) -> None:
 
 def _scores(
     gathered: Gathered, opinion: Opinion, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], float, Check | None]:
-    """The score of each image, nan where there is none, the rate, and how the score does."""
+) -> tuple[NDArray[np.float64], Model, Check | None]:
+    """The score of each image, nan where there is none, what gives it, and how it does."""
     shown = np.sum([judge.views for judge in gathered.judges], axis=0) > 0
     judged = np.flatnonzero([bool(one.labels) and bool(seen) for one, seen in zip(gathered.images, shown, strict=True)])
     score = np.full(len(gathered.images), np.nan)
     if not len(judged):
-        return score, float("nan"), None
+        return score, Model(WEIGHTS[None], USUAL), None
     labels = [gathered.images[image].labels for image in judged]
     rows = features(opinion, judged, labels)
     fold = rng.permutation(len(judged)) % FOLDS
     from_all = np.flatnonzero(whole(gathered)[judged])
     if len(from_all) < ENOUGH:
-        model, found = Model(WEIGHTS[None], rate_of(Model(WEIGHTS[None], 0.5).odds(rows, fold))), None
+        model, found = Model(WEIGHTS[None], USUAL), None
     else:
         some = from_all[np.linspace(0, len(from_all) - 1, min(len(from_all), LEARNED_FROM)).astype(int)]
         draws = min(DRAWS, -(-GIVEN // len(some)))
@@ -168,7 +173,7 @@ def _scores(
         model = learn(rows[some], fold[some], wrong, WEIGHTS, PULL)
         found = check(model, rows[some], fold[some], wrong, DOUBTED, rng)
     score[judged] = model.score(rows, fold)
-    return score, model.rate, found
+    return score, model, found
 
 
 def _table(gathered: Gathered, opinion: Opinion, score: NDArray[np.float64]) -> pa.Table:
@@ -197,14 +202,14 @@ def _table(gathered: Gathered, opinion: Opinion, score: NDArray[np.float64]) -> 
             for n, judge in enumerate(judges)
             if judge.views[k]
         ]
-        shares = [one["share"] for one in models if one["share"] is not None]
+        shares = [float(agree[n][k] / judge.views[k]) for n, judge in enumerate(judges) if judge.views[k]]
         rows.append(
             {
                 "id": image.id,
                 "score": None if np.isnan(score[k]) else float(score[k]),
                 "kind": kind.get(k),
                 "proposed": proposed[k],
-                "share": sum(shares) / len(shares) if shares else None,
+                "share": sum(shares) / len(shares) if shares and proposed[k] else None,
                 "labels": list(image.labels),
                 "origin": image.origin,
                 "image_id": image.image_id,

@@ -48,23 +48,27 @@ class Opinion:
         """The peak, likewise."""
         return _found(self.keys, self.peak, images * self.classes + classes, classes >= 0)
 
-    def likeness(self, a: Ids, b: Ids) -> Values:
-        """How often images are taken for both of two classes: the cosine of their means over images, 0 … 1: `[n]`."""
-        keys = (x * self.classes + y for x, y in ((a, b), (a, a), (b, b)))
-        both, first, second = (_found(self.couples, self.together, key, key >= 0) for key in keys)
-        norm = np.sqrt(first * second)
-        return np.where(norm > 0, np.minimum(1, both / np.where(norm > 0, norm, 1)), 0.0)
+    def likeness(self, a: Ids, b: Ids, without: int) -> Values:
+        """How often images but one are taken for both of two classes: the cosine of their means, 0 … 1: `[n]`."""
+        products = []
+        for x, y in ((a, b), (a, a), (b, b)):
+            own = (self.mean_of(np.full(len(x), without), x), self.mean_of(np.full(len(y), without), y))
+            marked = (own[0] > 1 / self.classes) & (own[1] > 1 / self.classes)  # as in `together`
+            key = x * self.classes + y
+            products.append(_found(self.couples, self.together, key, key >= 0) - np.where(marked, own[0] * own[1], 0))
+        norm = np.sqrt(np.maximum(0, products[1]) * np.maximum(0, products[2]))
+        return np.where(norm > FLOOR**2, np.clip(products[0] / np.maximum(norm, FLOOR**2), 0, 1), 0.0)
 
 
 def opinion_of(gathered: Gathered) -> Opinion:
     """What the models together say, each as much as another."""
     classes, images = gathered.classes, len(gathered.images)
-    judges = np.maximum(1, sum((judge.views > 0).astype(np.float64) for judge in gathered.judges))
+    judges = np.maximum(1, np.sum([judge.views > 0 for judge in gathered.judges], axis=0))
     keys, place = np.unique(np.concatenate([judge.pairs.keys for judge in gathered.judges]), return_inverse=True)
     rows, columns = np.divmod(keys, classes)
 
     def over_models(values: Sequence[Values]) -> Values:
-        return np.bincount(place, np.concatenate(values), len(keys)) / judges[rows]
+        return np.asarray(np.bincount(place, np.concatenate(values), len(keys)) / judges[rows])
 
     mean = over_models([j.pairs.total / j.views[j.pairs.keys // classes].astype(np.float64) for j in gathered.judges])
     rest = np.sum([judge.rest for judge in gathered.judges], axis=0) / judges / classes

@@ -30,7 +30,7 @@ class Model:
 
     weights: of the features and, last, the intercept: `[folds, features + 1]`. They give the log-odds of a wrong label
         where half of all labels are wrong.
-    rate: the share of wrong labels in the data.
+    rate: the share of wrong labels that is supposed in the data.
     """
 
     weights: Rows
@@ -58,15 +58,18 @@ def learn(data: Rows, fold: NDArray[np.intp], swapped: Rows, start: Rows, pull: 
     """
     wrong_fold = np.repeat(fold, swapped.shape[1])
     wrong = swapped.reshape(-1, swapped.shape[2])
-    model = Model(np.tile(start, (FOLDS, 1)), USUAL)
+    weights = np.stack([_learned(data[fold != k], wrong[wrong_fold != k], start, pull) for k in range(FOLDS)])
+    model = Model(weights, USUAL)
+    return Model(weights, _rate(model.odds(data, fold), model.odds(wrong, wrong_fold)))
+
+
+def _learned(data: Rows, wrong: Rows, start: Rows, pull: float) -> Rows:
+    """The weights that separate data and swapped labels, `[features + 1]`."""
+    weights, rate = start, USUAL
     for _ in range(ROUNDS):
-        weights = [
-            _fitted(data[fold != k], wrong[wrong_fold != k], model.weights[k], model.rate, start, pull)
-            for k in range(FOLDS)
-        ]
-        model = Model(np.stack(weights), model.rate)
-        model = Model(model.weights, _rate(model.odds(data, fold), model.odds(wrong, wrong_fold)))
-    return model
+        weights = _fitted(data, wrong, weights, rate, start, pull)
+        rate = _rate(data @ weights[:-1], wrong @ weights[:-1])
+    return weights
 
 
 def _rate(data: Rows, wrong: Rows) -> float:
@@ -77,16 +80,6 @@ def _rate(data: Rows, wrong: Rows) -> float:
     """
     beyond = np.count_nonzero(data > np.median(wrong))
     return float(np.clip(2 * (beyond + 0.5) / (len(data) + 1), LEAST, MOST))
-
-
-def rate_of(odds: Rows) -> float:
-    """The share of wrong labels of which these log-odds (as of `Model.odds`) speak: the mean of the scores it gives."""
-    rate = USUAL
-    for _ in range(1000):
-        before, rate = rate, float(np.clip(expit(odds + logit(rate)).mean(), LEAST, MOST))
-        if abs(rate - before) < LEAST**2:
-            break
-    return rate
 
 
 def _fitted(data: Rows, wrong: Rows, first: Rows, rate: float, start: Rows, pull: float) -> Rows:

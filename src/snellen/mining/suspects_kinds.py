@@ -1,14 +1,14 @@
 """What is wrong with an image other than its label: several objects in it, or nothing that can be read."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snellen.datasets import DataSet, open_dataset
 from snellen.errors import SnellenError
-from snellen.mining.suspects_evidence import ANCHORS, Gathered, Judge, Photograph, anchors_of
+from snellen.mining.suspects_evidence import ANCHORS, Gathered, Photograph, anchors_of
 from snellen.mining.suspects_features import Opinion
 from snellen.zoom.render import UnreadableImage, decode, without_border
 
@@ -29,38 +29,34 @@ THERE, LIKELY, ALIKE = 0.25, 0.1, 0.1
 
 
 def objects(gathered: Gathered, opinion: Opinion) -> dict[int, tuple[int, ...]]:
-    """Of each image in which several objects are seen their classes, the one most seen first."""
-    shown = sum((judge.views > 0).astype(np.int64) for judge in gathered.judges)
-    seen: dict[int, float] = defaultdict(float)
+    """Of each image in which several objects are seen their classes, the one most seen first.
+
+    What an image is taken for by turns, at the same places, is not several objects.
+    """
+    shown = np.sum([judge.views > 0 for judge in gathered.judges], axis=0)
+    sure: dict[int, NDArray[np.float64]] = defaultdict(lambda: np.zeros(ANCHORS))
     for judge in gathered.judges:
-        most = _most_seen(judge)
-        for place in np.flatnonzero(most > 0).tolist():
+        anchors = anchors_of(judge.grid)
+        views = np.maximum(1, np.bincount(anchors[anchors >= 0], minlength=ANCHORS))
+        for place in np.flatnonzero(judge.pairs.seen.any(axis=1)).tolist():
             key = int(judge.pairs.keys[place])
-            seen[key] += float(most[place]) / int(shown[key // gathered.classes])
-    found: dict[int, list[tuple[float, int]]] = defaultdict(list)
-    there = np.array(sorted(key for key, share in seen.items() if share >= THERE), np.int64)
+            sure[key] += judge.pairs.seen[place] / views / int(shown[key // gathered.classes])
+    there = np.array(sorted(key for key, at in sure.items() if at.max() >= THERE), np.int64)
     image, classes = np.divmod(there, gathered.classes)
-    for key in there[opinion.mean_of(image, classes) >= LIKELY].tolist():
-        found[key // gathered.classes].append((-seen[key], key % gathered.classes))
-    ordered = ((image, [k for _, k in sorted(some)]) for image, some in found.items())
-    return {image: kept for image, some in ordered if len(kept := _apart(some, opinion)) > 1}
+    found: dict[int, list[int]] = defaultdict(list)
+    likely = there[opinion.mean_of(image, classes) >= LIKELY].tolist()
+    for key in sorted(likely, key=lambda key: (-sure[key].max(), key)):
+        number, k = divmod(key, gathered.classes)
+        before = (sure[number * gathered.classes + other] for other in found[number])
+        like = opinion.likeness(np.full(len(found[number]), k), np.array(found[number], np.int64), number)
+        if (like < ALIKE).all() and all(_elsewhere(sure[key], at) for at in before):
+            found[number].append(k)
+    return {number: tuple(classes) for number, classes in found.items() if len(classes) > 1}
 
 
-def _most_seen(judge: Judge) -> NDArray[np.float64]:
-    """Of each pair the largest share of the zoom-in views at one anchor that are sure of it: `[pairs]`."""
-    anchors = anchors_of(judge.grid)
-    views = np.bincount(anchors[anchors >= 0], minlength=ANCHORS)
-    return np.asarray((judge.pairs.seen / np.maximum(1, views)).max(axis=1))
-
-
-def _apart(classes: Sequence[int], opinion: Opinion) -> tuple[int, ...]:
-    """Those classes that are like none before them."""
-    kept: list[int] = []
-    for k in classes:
-        others = np.array(kept, np.int64)
-        if (opinion.likeness(np.full(len(kept), k, np.int64), others) < ALIKE).all():
-            kept.append(k)
-    return tuple(kept)
+def _elsewhere(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
+    """Whether each of two classes is there at an anchor where the other is less than half as sure; both `[9]`."""
+    return bool(((a >= THERE) & (b < a / 2)).any() and ((b >= THERE) & (a < b / 2)).any())
 
 
 def ill_posed(gathered: Gathered, doubted: Iterable[int]) -> dict[int, str]:

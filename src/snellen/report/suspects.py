@@ -21,7 +21,8 @@ def suspects_json(suspects: Suspects) -> dict[str, Any]:
     return {
         "images": len(suspects.table),
         "models": list(suspects.models),
-        "rate": None if suspects.rate != suspects.rate else suspects.rate,
+        "rate": suspects.rate,
+        "weights": list(suspects.weights),
         "kinds": dict(_kinds(suspects)),
         "check": check and check.to_json(),
         "suspects": [row for row in suspects.table.to_pylist() if row["kind"]],
@@ -58,8 +59,8 @@ def print_suspects(suspects: Suspects, path: Path, console: Console) -> None:
             f"swapped labels, and {percent(check.precision.value)} % of what is found is swapped; calibration error "
             f"{percent(check.calibration.ece)} points"
         )
-    if suspects.rate == suspects.rate:
-        line(f"By the score {percent(suspects.rate)} % of the labels are wrong")
+    how = "It supposes that" if check is None else "By estimate"
+    line(f"{how} {percent(suspects.rate)} % of the labels are wrong")
     line(f"All images: {path}")
 
 

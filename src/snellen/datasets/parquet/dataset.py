@@ -52,7 +52,7 @@ def open_parquet(parsed: DataSpec) -> "ParquetDataSet":
     chosen = [file.place for file in files] == [path] or GLOB & set(str(path))
     missing = () if chosen else missing_shards(file.name for file in files)
     if missing:
-        raise DataError(f"only a part of {text!r} is there: {', '.join(missing)}; fetch the others, or name those files")
+        raise DataError(f"only a part of {text!r} is there: {', '.join(missing)}; fetch the others, or name those")
     spec = DataSpec(f"parquet/{path}", None, parsed.options).text
     return ParquetDataSet(files, spec, name, columns)
 
