@@ -47,11 +47,10 @@ class Held(Run):
 
     @cached_property
     def _held(self):
-        return list(super().probabilities())
+        return list(super()._kept(None))
 
-    def probabilities(self, zooms=None):
-        """As the run's."""
-        return ((rows, probs if zooms is None else probs[:, zooms]) for rows, probs in self._held)
+    def _kept(self, zooms):
+        return ((rows, codes if zooms is None else codes[:, zooms]) for rows, codes in self._held)
 
 
 def tested(run, center, views, count, learned_on):
@@ -95,7 +94,8 @@ def measure(run, center, name, views=None, count=VIEWS, learned_on=None):
     kept = "–"
     if gains[1] >= GAIN:
         draws = (drawn.sums[:, [ANYTIME, MEANS]] - drawn.sums[:, [CENTER]]).astype(float)
-        low, high = percentiles(draws[:, 0] / draws[:, 1])
+        with np.errstate(divide="ignore"):  # a resample in which the mean gains nothing: all of it is kept, and more
+            low, high = percentiles(draws[:, 0] / draws[:, 1])
         kept = f"{gains[0] / gains[1]:.0%} [{low:.0%}, {high:.0%}]"
     value = [drawn.estimate(weights).value for weights in each]
     shares = [f"{100 * value[column]:.1f}" for column in (WHOLE, MEANS, CENTER)]

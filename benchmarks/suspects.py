@@ -185,7 +185,7 @@ def main():
                 f"{100 * (one['share'] or 0):.0f}",
             )
             for one in as_they_are.table.to_pylist()
-            if one["kind"] or one["score"] > 0.05
+            if one["kind"] or (one["score"] or 0) > 0.01
         ]
         common.show("the labels as they are", ("score", "kind", "image", "label", "rather", "share %"), top)
         weights = ", ".join(f"{weight:.2f}" for weight in as_they_are.weights)

@@ -22,7 +22,7 @@ from snellen.trouble import PASSING, as_os_error
 
 _URL = re.compile(r"(?P<protocol>[A-Za-z][A-Za-z0-9+.-]+)(?:::.*)?://")
 # The extra of this package that installs a driver.
-EXTRAS = {"s3fs": "s3"}
+EXTRAS = {"s3fs": "s3", "requests": "hdfs"}
 # Stores of objects: a put is whole or absent, and folders are only slashes in names.
 OBJECT_STORES = frozenset(
     {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "obs", "oci", "tos", "memory"}

@@ -44,7 +44,7 @@ def study(
     data: `examples`, a folder `DIR/<class>/<image>`, a name of the ImageNet family, `hub/…` or `parquet/…`.
     root: the folder that holds a named data set in its released layout.
     labels: a label source that `run.correct` will be asked for; a wrong one is found before the work.
-    keep_probs: also write all probabilities (float16).
+    keep_probs: also write all probabilities, in two bytes each.
     running: limit, precision, backend, device, batch_size, workers, engine, …; see `snellen.engine.running.Running`.
 
     Raises DataError, ModelError, RunMismatch (the directory holds a run of something else), Stopped (interrupted,

@@ -6,11 +6,22 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.special import log_softmax as exact_log_softmax
 from scipy.special import softmax as exact_softmax
 
-from snellen.engine.answers import MERGES, masked, merged_table, prediction_table, probs_table, softmax, top
+from snellen.engine.answers import (
+    MERGES,
+    log_softmax,
+    logprobs_table,
+    masked,
+    merged_table,
+    prediction_table,
+    softmax,
+    top,
+)
 from snellen.labels import ClassMap
-from snellen.store.schema import MERGED, PREDICTIONS, PROBS
+from snellen.store.logprobs import log_of_code
+from snellen.store.schema import LOGPROBS, MERGED, PREDICTIONS
 from snellen.zoom import PAPER_GRID
 
 # Few distinct values, so that ties are the rule.
@@ -37,6 +48,15 @@ def test_softmax(spread):
     np.testing.assert_allclose(probs, exact_softmax(logits.astype(np.float64), axis=1), rtol=2e-5, atol=1e-38)
     np.testing.assert_allclose(probs, torch.from_numpy(logits).softmax(1).numpy(), rtol=2e-5, atol=1e-38)
     np.testing.assert_allclose(probs.sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("spread", [1.0, 50.0])
+def test_log_softmax(spread):
+    logits = masked(logits_of(40, 12, spread=spread), MAP)
+    logs = log_softmax(logits)
+    assert logs.dtype == np.float32
+    np.testing.assert_allclose(logs, exact_log_softmax(logits.astype(np.float64), axis=1), rtol=1e-5, atol=2e-5)
+    assert (np.isneginf(logs) == (MAP.of_id < 0)).all()
 
 
 def test_softmax_of_large_and_equal_logits():
@@ -138,15 +158,23 @@ def test_the_mean_is_of_probabilities_not_of_logits():
     assert found["all", "max"][1] == 1.0
 
 
-def test_all_probabilities_as_float16():
-    probs = softmax(logits_of(9, 33))
-    table = probs_table(2, probs)
-    assert table.schema.equals(PROBS)
-    assert table["image"].to_pylist() == [2] * 9
-    assert table["zoom"].to_pylist() == list(range(9))
-    kept = np.array(table["probs"].to_pylist(), np.float16)
-    assert np.array_equal(kept, probs.astype(np.float16))
-    assert np.abs(kept.astype(np.float64) - probs).max() <= 2**-11 * probs.max()
+@pytest.mark.parametrize("spread", [0.1, 4.0, 20.0, 200.0])
+def test_all_probabilities_in_two_bytes(spread):
+    """Of any size down to 1e-38: p to 1e-4, ln p to 0.0014, and what takes no part is told from what is small."""
+    logits = masked(logits_of(90, 12, spread=spread), MAP)
+    table = logprobs_table(2, logits)
+    assert table.schema.equals(LOGPROBS)
+    assert table["image"].to_pylist() == [2] * 90
+    assert table["zoom"].to_pylist() == list(range(90))
+    codes = np.array(table["sqrt_minus_log_7000ths"].to_pylist())
+    assert ((codes == 65535) == (MAP.of_id < 0)).all()
+    part = MAP.taking_part
+    exact = exact_log_softmax(logits[:, part].astype(np.float64), axis=1)
+    logs = -((codes[:, part] / 7000) ** 2)
+    assert np.abs(logs - np.maximum(exact, np.log(np.finfo(np.float32).smallest_normal))).max() < 0.0014
+    assert np.abs(np.exp(logs) - np.exp(exact)).max() < 1e-4
+    np.testing.assert_allclose(log_of_code()[codes[:, part]], logs, rtol=1e-6)
+    assert np.isneginf(log_of_code()[65535])
 
 
 # Four classes of a head of twelve: one of three ids, one of two, two of one; five ids take no part.

@@ -103,7 +103,7 @@ def test_class_spaces_and_all_probabilities(pair, tmp_path, monkeypatch):
         monkeypatch.setattr(worker, "keep_probs", True)
     rows = both(pair, tmp_path, Task(0, 1, 5))
     assert set(rows["predictions"]["id0"].to_pylist()) <= {0, 1, 4, 6}
-    assert len(rows["probs"]) == 3 * len(GRID)
+    assert len(rows["logprobs"]) == 3 * len(GRID)
 
 
 def test_skipped_images_and_tries(pair, tmp_path):

@@ -133,7 +133,7 @@ def test_a_run_json_of_another_run_gets_no_session(dataset, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "keep_probs"), [("samples", False), ("predictions", False), ("merged", False), ("probs", True)]
+    ("kind", "keep_probs"), [("samples", False), ("predictions", False), ("merged", False), ("logprobs", True)]
 )
 def test_a_shard_whose_record_lacks_a_kind_is_done_again(kind, keep_probs, dataset, tmp_path):
     with opened(dataset, tmp_path / "out", keep_probs=keep_probs) as plan:

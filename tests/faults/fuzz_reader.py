@@ -23,7 +23,7 @@ with atheris.instrument_imports(include=["snellen"]):
 import numpy as np
 import pyarrow as pa
 
-from snellen.engine.answers import merged_table, prediction_table, probs_table, softmax
+from snellen.engine.answers import logprobs_table, merged_table, prediction_table, softmax
 from snellen.store.schema import SAMPLES
 from snellen.store.writer import commit
 from snellen.zoom import paper_grid
@@ -54,7 +54,7 @@ def write_run(path: Path) -> None:
             "samples": pa.Table.from_pylist(rows, schema=SAMPLES),
             "predictions": prediction_table(images, logits, probs, None),
             "merged": pa.concat_tables(merged_table(k, p, GRID.groups, None) for k, p in pairs),
-            "probs": pa.concat_tables(probs_table(k, p) for k, p in pairs),
+            "logprobs": pa.concat_tables(logprobs_table(k, row) for k, row in zip(images, logits, strict=True)),
         }
         record = {"start": start, "stop": stop, "images": stop - start, "fingerprint": "f" * 64}
         commit(path, shard, tables, record | {"started": 1.0, "seconds": 1.0, "errors": 0, "views": 1})
@@ -151,6 +151,7 @@ def read_everything(path: Path) -> None:
     run.arrays(["id0", "p0"], narrow=True)
     if run.keeps_probs:
         list(run.probabilities())
+        list(run.log_probabilities())
     for source in (None, *run.label_sources):
         run.correct(source)
     run.accuracy()

@@ -28,7 +28,7 @@ COLUMNS = {
     "samples": ["image", "image_id", "width", "height", "sha256", "origin", "error"],
     "predictions": ["image", "zoom", *(f"id{k}" for k in TOP), *(f"p{k}" for k in TOP), "raw_id0", "raw_p0"],
     "merged": ["image", "group", "merge", *(f"id{k}" for k in TOP), *(f"p{k}" for k in TOP)],
-    "probs": ["image", "zoom", "probs"],
+    "logprobs": ["image", "zoom", "sqrt_minus_log_7000ths"],
     "answers": ["image", "answer", "matched"],
     "methods": ["image", "method", *(f"id{k}" for k in TOP), *(f"p{k}" for k in TOP), "forwards", "ms", "views_ms"],
 }
@@ -42,7 +42,7 @@ def table_of(kind, rows=7, seed=0):
         if field.nullable and rng.random() < 1 / 3:
             return None
         if pa.types.is_list(field.type):
-            return rng.random(4).astype(np.float16).tolist()
+            return rng.integers(0, 2**16, 4).tolist()
         if pa.types.is_floating(field.type):
             return float(np.float32(rng.random()))
         if pa.types.is_integer(field.type):
@@ -102,7 +102,7 @@ def test_a_table_of_another_schema_is_not_committed(run):
 
 
 def test_the_record_names_its_files_bytes_and_hashes(run):
-    commit(run, 7, {"samples": table_of("samples"), "probs": table_of("probs")}, {"images": 7, "errors": 1})
+    commit(run, 7, {"samples": table_of("samples"), "logprobs": table_of("logprobs")}, {"images": 7, "errors": 1})
     assert commit_path(run, 7) == run / "commits" / "00007.json"
     record = json.loads((run / "commits" / "00007.json").read_text())
     assert (record["shard"], record["images"], record["errors"]) == (7, 7, 1)
@@ -307,8 +307,8 @@ def test_kept_probabilities_that_are_gone_are_damage(make_run):
     record = json.loads((truth.path / "run.json").read_text())
     record["fingerprint_parts"]["all probabilities"] = True
     (truth.path / "run.json").write_text(json.dumps(record))
-    with pytest.raises(UsageError, match="names no probs"):
-        snellen.load_run(truth.path).table("probs")
+    with pytest.raises(UsageError, match="names no logprobs"):
+        snellen.load_run(truth.path).table("logprobs")
 
 
 @pytest.mark.parametrize("fingerprint", [None, "e" * 64, ["f" * 64]])

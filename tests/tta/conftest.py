@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from snellen.engine.answers import merged_table, prediction_table, probs_table, softmax
+from snellen.engine.answers import logprobs_table, merged_table, prediction_table, softmax
 from snellen.engine.samples import SAMPLES
 from snellen.labels import ClassSpace
 from snellen.store import load_run
@@ -29,6 +29,7 @@ def make_study(tmp_path):
     Every view shows the truth with a noise of its own; the first views are the best.
 
     data: tells the data set from others. first: image k is the photograph `first` + k of all that there are.
+    peaks: each view shows one of three classes, another of them weakly, and all others that much below.
     """
     import pyarrow as pa
 
@@ -44,6 +45,7 @@ def make_study(tmp_path):
         bad=(),
         data="made-up",
         first=0,
+        peaks=0,
     ):
         grid = grid or small_grid()
         rng = np.random.default_rng(seed)
@@ -52,6 +54,13 @@ def make_study(tmp_path):
         difficulty = rng.uniform(0, 1.5, (images, 1, 1))
         logits = noise * rng.standard_normal((images, len(grid), classes))
         logits += quality * difficulty * (np.arange(classes) == truth[:, None])[:, None, :] * 2
+        if peaks:
+            best, rival, _ = np.moveaxis(
+                rng.permuted(np.broadcast_to(np.arange(3), (*logits.shape[:2], 3)), axis=2), 2, 0
+            )
+            logits -= peaks
+            np.put_along_axis(logits, best[..., None], 0, 2)
+            np.put_along_axis(logits, rival[..., None], rng.uniform(-12, -0.5, (*best.shape, 1)), 2)
         logits = logits.astype(np.float32)
         path = tmp_path / name
         for folder in ("parts", "commits"):
@@ -77,7 +86,7 @@ def make_study(tmp_path):
                 ),
             }
             if keep_probs:
-                tables["probs"] = pa.concat_tables(probs_table(k, p) for k, p in zip(inside, probs, strict=True))
+                tables["logprobs"] = pa.concat_tables(logprobs_table(k, logits[k]) for k in inside)
             assert tables.keys() <= KINDS.keys()
             place = {"start": bounds[shard], "stop": bounds[shard + 1], "fingerprint": f"{seed:064x}"}
             assert commit(path, shard, tables, {**place, "images": len(inside)})

@@ -11,6 +11,7 @@ import typer
 
 from snellen.cli.bench import bench
 from snellen.cli.compare import compare
+from snellen.cli.duplicates import duplicates
 from snellen.cli.evaluate import evaluate
 from snellen.cli.fit import fit
 from snellen.cli.ls import ls
@@ -65,6 +66,7 @@ app.command()(fit)
 app.command()(mine)
 app.command()(review)
 app.command()(suspects)
+app.command()(duplicates)
 app.command()(publish)
 app.command()(bench)
 app.command()(ls)

@@ -34,7 +34,7 @@ def study(
     out: Out = Path("snellen-out"),
     root: Root = None,
     labels: Annotated[str | None, typer.Option(help="Score by this label source, or CSV (image_id, labels).")] = None,
-    keep_probs: Annotated[bool, typer.Option("--keep-probs", help="Also keep all probabilities (float16).")] = False,
+    keep_probs: Annotated[bool, typer.Option("--keep-probs", help="Also keep all probabilities.")] = False,
     classnames: ClassNames = None,
     templates: Templates = None,
     normalize: Normalize = None,

@@ -7,7 +7,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from snellen.labels import ClassMap
-from snellen.store.schema import MERGED, PREDICTIONS, PROBS, TOP
+from snellen.store.logprobs import encode_logs
+from snellen.store.schema import LOGPROBS, MERGED, PREDICTIONS, TOP
 
 MERGES = ("mean", "max")
 
@@ -16,6 +17,12 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Softmax over the last axis; a logit of -inf has probability 0."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Natural logarithm of the softmax over the last axis; -inf where a logit is."""
+    below = logits - logits.max(axis=-1, keepdims=True)
+    return np.asarray(below - np.log(np.exp(below).sum(axis=-1, keepdims=True)))
 
 
 def masked(logits: NDArray[np.float32], classes: ClassMap | None) -> NDArray[np.float32]:
@@ -101,13 +108,16 @@ def merged_table(
     return pa.table(columns | _answers(ids, np.take_along_axis(scores, np.maximum(ids, 0), 1)), schema=MERGED)
 
 
-def probs_table(image: int, probs: NDArray[np.float32]) -> pa.Table:
-    """All of one image's probabilities, as float16."""
-    zooms, classes = probs.shape
+def logprobs_table(image: int, logits: NDArray[np.float32]) -> pa.Table:
+    """All of one image's log-probabilities, coded as `store/logprobs.py` says.
+
+    logits: `[zooms, classes]`, -inf for ids that take no part.
+    """
+    zooms, classes = logits.shape
     offsets = pa.array(np.arange(0, (zooms + 1) * classes, classes, dtype=np.int32))
-    lists = pa.ListArray.from_arrays(offsets, pa.array(probs.astype(np.float16).ravel()))
+    lists = pa.ListArray.from_arrays(offsets, pa.array(encode_logs(log_softmax(logits)).ravel()))
     columns = [np.full(zooms, image, np.int32), np.arange(zooms, dtype=np.int16), lists]
-    return pa.table(dict(zip(PROBS.names, columns, strict=True)), schema=PROBS)
+    return pa.table(dict(zip(LOGPROBS.names, columns, strict=True)), schema=LOGPROBS)
 
 
 def _answers(ids: NDArray[np.int32], best: NDArray[np.float32]) -> dict[str, object]:

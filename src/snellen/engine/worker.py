@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from snellen.classifiers import Classifier, Prepared
 from snellen.datasets import DataSet, open_dataset
-from snellen.engine.answers import masked, merged_table, prediction_table, probs_table, softmax
+from snellen.engine.answers import logprobs_table, masked, merged_table, prediction_table, softmax
 from snellen.engine.batches import full_batches
 from snellen.engine.child import become_child, give_up
 from snellen.engine.samples import read_picture, sample_row
@@ -116,13 +116,14 @@ class Worker:
         rest = replace(task, skip={**task.skip, **dict.fromkeys(mined.samples, "mined")})
         tables: dict[str, list[pa.Table]] = {kind: [] for kind in made_kinds(len(self.grid), self.keep_probs)}
         for images, logits in self._blocks(self._logits(rest, samples, progress), task, samples):
-            probs = softmax(masked(logits, self.classes))
+            inside = masked(logits, self.classes)
+            probs = softmax(inside)
             tables["predictions"].append(prediction_table(images, logits, probs, self.classes))
-            for image, shares in zip(images, probs, strict=True):
+            for image, scores, shares in zip(images, inside, probs, strict=True):
                 if len(self.grid) > 1:
                     tables["merged"].append(merged_table(image, shares, groups, self.classes))
                 if self.keep_probs:
-                    tables["probs"].append(probs_table(image, shares))
+                    tables["logprobs"].append(logprobs_table(image, scores))
         if not task.commit:
             return False
         samples = [mined.samples.get(sample["image"], sample) for sample in samples]

@@ -63,6 +63,20 @@ class Source:
         return [(self.dataset, k) for k in (range(len(self.dataset.items)) if self.images is None else self.images)]
 
 
+@dataclass(frozen=True, eq=False)
+class Duplicates:
+    """What a search found.
+
+    table: of `DUPLICATES`. images, reference: how many were compared, and with how many of the reference.
+    unreadable: origin, image id and reason of each image that cannot be read, of the reference too.
+    """
+
+    table: pa.Table
+    images: int
+    reference: int
+    unreadable: tuple[tuple[str, str, str], ...]
+
+
 def find_duplicates(
     sources: Sequence[Source],
     reference: Sequence[Source] = (),
@@ -85,14 +99,27 @@ def find_duplicates(
 
     Raises Stopped where a data set is gone, ModelError where the model has no embedding.
     """
+    return search(sources, reference, model=model, report=report).table
+
+
+def search(
+    sources: Sequence[Source],
+    reference: Sequence[Source] = (),
+    *,
+    model: Prepared | None = None,
+    report: Reporter = silent,
+) -> Duplicates:
+    """What `find_duplicates` finds, and what it was found among; raises what that does."""
     pictures = [picture for source in sources for picture in source.pictures]
     first = len(pictures)
     if not pictures:
-        return DUPLICATES.empty_table()
+        return Duplicates(DUPLICATES.empty_table(), 0, 0, ())
     pictures += [picture for source in reference for picture in source.pictures]
     rows, hashes, near = _candidates(pictures, first, model, report)
     report.status(f"comparing {len(near):,} pairs of images that may be one picture")
-    return _table(rows, [*_equal(rows), *_confirmed(pictures, hashes, near)], first)
+    table = _table(rows, [*_equal(rows), *_confirmed(pictures, hashes, near)], first)
+    unreadable = tuple((row["origin"], row["image_id"], row["error"]) for row in rows if row["error"])
+    return Duplicates(table, first, len(rows) - first, unreadable)
 
 
 def _candidates(

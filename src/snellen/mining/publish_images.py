@@ -4,6 +4,7 @@ import hashlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -50,6 +51,10 @@ class Originals:
                 f"{lost[0].image_id!r} of {lost[0].origin!r}; give those that were mined with --data"
             )
 
+    def place(self, image: MinedImage) -> tuple[DataSet, int]:
+        """The data set that an image is in, and its number there."""
+        return self._places[image.id]
+
     def border(self, image: MinedImage) -> int:
         """Pixels on each side that no classifier was shown."""
         return self._places[image.id][0].border
@@ -69,8 +74,8 @@ class Originals:
         return data
 
 
-def mined_sources(record: Mapping[str, Any], given: Sequence[str]) -> list[DataSet]:
-    """The data sets that a mine.json names, or those given in their place.
+def mined_sources(record: Mapping[str, Any], given: Sequence[str], root: str | Path | None = None) -> list[DataSet]:
+    """The data sets that a mine.json names, or those given in their place; `root` as `open_dataset` takes it.
 
     Raises DataError where one cannot be opened, or none is named.
     """
@@ -81,7 +86,7 @@ def mined_sources(record: Mapping[str, Any], given: Sequence[str]) -> list[DataS
     found = []
     for spec in specs:
         try:
-            found.append(open_dataset(spec))
+            found.append(open_dataset(spec, root))
         except DataError as error:
             raise DataError(f"{error}; where it lies elsewhere now, give --data") from error
     return found

@@ -89,4 +89,5 @@ def auroc(score: NDArray[np.float64], wrong: NDArray[np.bool_]) -> float:
     """
     pairs = int(wrong.sum()) * int((~wrong).sum())
     ranks = float(rankdata(score)[wrong].sum())
-    return (ranks - wrong.sum() * (wrong.sum() + 1) / 2) / pairs if pairs else float("nan")
+    least = int(wrong.sum()) * (int(wrong.sum()) + 1) / 2
+    return (ranks - least) / pairs if pairs else float("nan")

@@ -119,7 +119,7 @@ def damaged_files(run: Path, commit: Mapping[str, Any], listed: Mapping[str, Ent
 def _is_same_here(parts: Path, kind: str, file: Mapping[str, Any]) -> bool:
     path = parts / file["name"]
     try:
-        if kind == "probs":
+        if kind == "logprobs":
             return bool(path.stat().st_size == file["bytes"])
         with path.open("rb") as handle:
             return bool(hashlib.file_digest(handle, "sha256").hexdigest() == file["sha256"])
@@ -131,7 +131,7 @@ def _is_same_there(listed: Mapping[str, Entry], parts: Path, kind: str, file: Ma
     found = listed.get(file["name"])
     if found is None or found.size != file["bytes"]:
         return False
-    if kind == "probs" or (found.tag is not None and found.tag == file.get("tag")):
+    if kind == "logprobs" or (found.tag is not None and found.tag == file.get("tag")):
         return True
     try:
         data = read_bytes(parts / file["name"], found.size)

@@ -45,11 +45,12 @@ MERGED = pa.schema(
     ]
 )
 
-PROBS = pa.schema(
+# Codes of all log-probabilities, which `store/logprobs.py` makes and reads: each 7000 √(−ln p).
+LOGPROBS = pa.schema(
     [
         pa.field("image", pa.int32(), nullable=False),
         pa.field("zoom", pa.int16(), nullable=False),
-        pa.field("probs", pa.list_(pa.float16()), nullable=False),
+        pa.field("sqrt_minus_log_7000ths", pa.list_(pa.uint16()), nullable=False),
     ]
 )
 
@@ -79,7 +80,7 @@ KINDS = {
     "samples": SAMPLES,
     "predictions": PREDICTIONS,
     "merged": MERGED,
-    "probs": PROBS,
+    "logprobs": LOGPROBS,
     "answers": ANSWERS,
     "methods": METHODS,
 }
@@ -97,4 +98,4 @@ def kinds_of(record: Mapping[str, Any]) -> frozenset[str]:
 
 def made_kinds(zooms: int, keep_probs: bool = False) -> tuple[str, ...]:
     """The tables that a shard holds beside `samples`: merged answers only where there is more than one zoom."""
-    return ("predictions", *(("merged",) if zooms > 1 else ()), *(("probs",) if keep_probs else ()))
+    return ("predictions", *(("merged",) if zooms > 1 else ()), *(("logprobs",) if keep_probs else ()))

@@ -128,7 +128,7 @@ def _truth(part: Labelled, wanted: NDArray[np.bool_]) -> NDArray[np.float32]:
     found = [np.empty((0, len(part.run.grid)), np.float32)]
     for rows, probs in part.run.probabilities():
         for k, row in part.among(rows, wanted):
-            found.append(probs[k][None, :, labels[row]].astype(np.float32).sum(axis=2))
+            found.append(probs[k][None, :, labels[row]].sum(axis=2))
     return np.concatenate(found)
 
 
@@ -166,7 +166,7 @@ def _paths(part: Labelled, wanted: NDArray[np.bool_], order: NDArray[np.intp]) -
     classes = part.run.class_map
     for rows, probs in part.run.probabilities(order):
         places = [k for k, _ in part.among(rows, wanted)]
-        shown = probs[places].astype(np.float32)
+        shown = probs[places]
         best = np.cumsum(shown, axis=1).argmax(axis=2)
         lead.append(lead_paths(shown, len(order)))
         answers.append(best if classes is None else classes.of_id[best].astype(np.intp))

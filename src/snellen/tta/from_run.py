@@ -1,6 +1,6 @@
 """Methods on a run that is there already: no forward pass, only the merges that its files allow."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,32 +13,26 @@ from snellen.errors import UsageError
 from snellen.labels import ClassMap
 from snellen.store import Run
 from snellen.store.schema import TOP
-from snellen.tta.merge import Merge, merged
+from snellen.tta.merge import Merge, geometric_mean, merged
 from snellen.zoom.grid import ViewRule
 
 
 def merged_from_run(run: Run, rules: Sequence[ViewRule], merge: Merge) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The merged answer of each image of a run: int32 `[images, 5]` best ids first (-1 pads), and their scores.
 
-    A run with all probabilities gives every merge but gmean, of any views of its grid, exact to the rounding of
-    float16: scores to 1e-3, but where two views are so nearly equal that rounding decides which one of them
-    confident-k or zero keeps, or what one votes for. A run without gives what it stored: mean and max over zoom-in,
-    zoom-out, zoom-224 and all of its views. Raises UsageError for anything else, so for gmean: float16 rounds
-    probabilities below 3e-8 to 0, and in a geometric mean it would matter by how much they are below.
+    A run with all probabilities gives every merge of any views of its grid, exact to their rounding
+    (`store/logprobs.py`): scores to 1e-3, but where two views are so nearly equal that rounding decides which one of
+    them confident-k or zero keeps, or what one votes for. A run without gives what it stored: mean and max over
+    zoom-in, zoom-out, zoom-224 and all of its views. Raises UsageError for anything else.
     """
     merge.check(len(rules))
     zooms = places_in(run, rules)
-    if merge.name == "gmean" and len(zooms) > 1:
-        raise UsageError(
-            f"{merge} needs smaller probabilities than a study keeps (float16, down to 3e-8); give DATA and -m MODEL "
-            "instead, or another merge"
-        )
     if not run.keeps_probs:
         return _stored(run, zooms, merge)
     ids = np.full((len(run.images), TOP), -1, np.int32)
     scores = np.full(ids.shape, np.nan, np.float32)
-    for rows, probs in run.probabilities(zooms):
-        ids[rows], scores[rows] = best_of(merged(probs.astype(np.float32), merge, run.class_map), run.class_map)
+    for rows, found in _merged(run, zooms, merge):
+        ids[rows], scores[rows] = best_of(found, run.class_map)
     return ids, scores
 
 
@@ -58,6 +52,13 @@ def best_of(scores: NDArray[np.float32], classes: ClassMap | None) -> tuple[NDAr
     ids = top_classes(scores, classes)
     best = np.take_along_axis(scores, np.maximum(ids, 0), 1)
     return ids, np.where(ids >= 0, best, np.nan).astype(np.float32)
+
+
+def _merged(run: Run, zooms: NDArray[np.intp], merge: Merge) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+    if merge.name == "gmean":  # of the logarithms themselves: float32 has no probability below 1e-38
+        yield from ((rows, geometric_mean(logs)) for rows, logs in run.log_probabilities(zooms))
+    else:
+        yield from ((rows, merged(probs, merge, run.class_map)) for rows, probs in run.probabilities(zooms))
 
 
 def _stored(run: Run, zooms: NDArray[np.intp], merge: Merge) -> tuple[NDArray[np.int32], NDArray[np.float32]]:

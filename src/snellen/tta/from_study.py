@@ -52,8 +52,7 @@ def anytime_from_run(run: Run, method: Method) -> tuple[NDArray[np.int32], NDArr
             "`snellen study --keep-probs` in another -o"
         )
     ids, forwards = np.full(len(run.images), -1, np.int32), np.zeros(len(run.images), np.int32)
-    for rows, probs in run.probabilities(zooms):
-        shown = probs.astype(np.float32)
+    for rows, shown in run.probabilities(zooms):
         stops = first_settled(lead_paths(shown, len(method.rules)), method.threshold)
         means = np.cumsum(shown, axis=1)[np.arange(len(shown)), stops - 1] / stops[:, None]
         ids[rows], forwards[rows] = best_of(means.astype(np.float32), run.class_map)[0][:, 0], stops

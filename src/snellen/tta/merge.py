@@ -86,9 +86,17 @@ def merged(probs: Any, merge: Merge, classes: ClassMap | None = None) -> Any:
 
 def _gmean(xp: Any, probs: Any) -> Any:
     tiny = xp.finfo(probs.dtype).smallest_normal
-    there = xp.max(probs, axis=1) > 0  # a class that takes no part is 0 in every view
-    logs = xp.mean(xp.log(xp.where(probs < tiny, tiny, probs)), axis=1)
-    logs = xp.where(there, logs, -xp.inf)
+    there = xp.max(probs, axis=1, keepdims=True) > 0  # a class that takes no part is 0 in every view
+    return geometric_mean(xp.where(there, xp.log(xp.where(probs < tiny, tiny, probs)), -xp.inf))
+
+
+def geometric_mean(logs: Any) -> Any:
+    """The merge `gmean` of natural-log probabilities `[images, views, classes]`: scores `[images, classes]`.
+
+    -inf in every view for ids that take no part.
+    """
+    xp = array_api_compat.array_namespace(logs)
+    logs = xp.mean(logs, axis=1)
     powers = xp.exp(logs - xp.max(logs, axis=1, keepdims=True))
     return powers / xp.sum(powers, axis=1, keepdims=True)
 
