@@ -84,7 +84,7 @@ try:
     signal.raise_signal(signal.SIGTERM)  # what Python believes is not all
 except KeyboardInterrupt:
     print("told")
-ray.init(num_cpus=1, include_dashboard=False, object_store_memory=100_000_000)
+ray.init("local", num_cpus=1, include_dashboard=False, object_store_memory=100_000_000)
 snellen.study(model, data, out=out, engine="ray", workers=1, limit=2)
 print(ray.is_initialized())
 ray.shutdown()

@@ -7,7 +7,7 @@ A hang ends the process with a traceback, and a crash ends it by itself: either 
 
 import faulthandler
 import json
-import resource
+import re
 import sys
 import time
 from pathlib import Path
@@ -37,7 +37,10 @@ def main() -> None:
             line |= {"error": str(error)}
         print(json.dumps(line | {"seconds": time.process_time() - start}), flush=True)
     faulthandler.cancel_dump_traceback_later()
-    print(json.dumps({"megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    # `ru_maxrss` would count what the process was forked from.
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert peak
+    print(json.dumps({"megabytes": int(peak[1]) / 1024}))
 
 
 if __name__ == "__main__":

@@ -267,7 +267,8 @@ def test_what_cannot_be_read_or_answered_is_an_error_and_is_not_tried_again(fold
     assert not again.options["asked"]
 
 
-def test_the_order_hears_of_every_image_once_and_is_renewed(folder, tmp_path):
+def test_the_order_hears_of_every_image_once_and_is_renewed(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("snellen.mining.cascade.LEARNING", 1e9)  # learns before each task, however slow that is
     order = Given()
     run = mine(folder, tmp_path / "mined", order)
     heard = [row for _, shown in order.heard[1:] for row in shown.sum(axis=1).tolist()]

@@ -202,7 +202,9 @@ def test_each_miner_without_itself_is_scored_on_what_the_others_mine(data, model
     plain = mine(models, data, tmp_path / "plain")
     mining = mine(models, data, tmp_path / "hard", leave_one_out=True)
     left_out = mining.record["leave_one_out"]
-    assert mining.record["funnel"] == plain.record["funnel"]
+    # When the order is learned anew, and so how many views that takes, depends on how fast this machine is.
+    funnels = [[row | {"forwards": None} for row in one.record["funnel"]] for one in (mining, plain)]
+    assert funnels[0] == funnels[1]
     assert mining.record["views"] == mining.record["forwards"] + left_out["forwards"] + left_out["one_crop_forwards"]
     assert left_out["one_crop_forwards"] == 3 * 14
     rights = [
