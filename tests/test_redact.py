@@ -3,7 +3,7 @@
 import pytest
 
 from snellen.errors import DataError, Stopped
-from snellen.redact import has_password, redacted, redacted_command
+from snellen.redact import command_without_folders, has_password, redacted, redacted_command, without_folders
 
 SECRET = "c3VwZXIrc2VjcmV0LzEyMzQ1Njc4OTA"
 
@@ -74,3 +74,61 @@ def test_no_message_shows_one(kind):
 def test_passwords_of_urls():
     assert has_password(f"s3://key:{SECRET}@bucket")
     assert not has_password("s3://key@bucket:9/a:b@c")
+
+
+@pytest.mark.parametrize(
+    ("text", "published"),
+    [
+        ("timm/x@/home/me/models/w.safetensors,mean=0.5", "timm/x@w.safetensors,mean=0.5"),
+        ("timm/x@../models/w.safetensors", "timm/x@w.safetensors"),
+        ("hf/org/name@/home/me/checkpoint/", "hf/org/name@checkpoint"),
+        ("vlm/m@http://10.0.0.3:8000/v1,max_tokens=64", "vlm/m@v1,max_tokens=64"),
+        ("open_clip/ViT-B-32,openai,templates=/home/me/t.txt", "open_clip/ViT-B-32,openai,templates=t.txt"),
+        ("/home/me/pets.py:tiny", "pets.py:tiny"),
+        ("parquet//home/me/x", "parquet/x"),
+        ("parquet/home/me/x/*.parquet,label=class", "parquet/*.parquet,label=class"),
+        ("parquet/s3://bucket/me/x", "parquet/x"),
+        ("file:///home/me/x", "x"),
+        ("s3://bucket/me/x/", "x"),
+        ("photos:/home/me/x", "photos:x"),
+        ("photos=C:/Users/me/x", "photos=x"),
+        ("--out=/home/me/x", "--out=x"),
+        ("~bob/x", "x"),
+        ("~bob", "…"),
+        ("../../x", "x"),
+        ("../..", "…"),
+        ("home/me/x", "x"),
+        (r"C:\Users\me\x", "x"),
+        (r"\\server\share\x", "x"),
+        ("/home/me/my photos/x y", "x y"),
+        ("/data/a@b/c", "c"),
+        ("imagenet-c/fog/3@/home/me/c", "imagenet-c/fog/3@c"),
+    ],
+)
+def test_no_folder_of_a_machine_is_published(text, published):
+    assert without_folders(text) == published
+    assert without_folders(published) == published
+    assert command_without_folders(f"snellen mine '{text}'").split(maxsplit=2)[2].strip("'") == published
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "timm/resnet50",
+        "embedded/efficientnet_lite0",
+        "open_clip/ViT-B-32,openai",
+        "hub/someone/photos:test",
+        "imagenet-c/*/3",
+        "ImageNet_V2/top-images",
+        "examples",
+        "--undecided",
+        "photos=CC-BY-4.0",
+        "2026-01-02T03:04:05Z",
+    ],
+)
+def test_what_names_no_folder_stays(text):
+    assert without_folders(text) == text
+
+
+def test_a_command_that_is_no_shells():
+    assert command_without_folders("snellen mine it's /home/me/x") == "snellen mine 'it'\"'\"'s' x"

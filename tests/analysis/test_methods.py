@@ -85,6 +85,16 @@ def test_images_that_a_method_was_learned_from_are_counted(table):
     assert printed.getvalue().count("optimistic") == 1
 
 
+def test_one_method_alone_is_compared_with_none_and_a_short_cover_is_told(table):
+    _, _, _, results = table
+    short = replace(next(row for row in results.rows if row.method == "5crop"), method="mean:top9@out")
+    printed = io.StringIO()
+    print_methods(replace(results, rows=[short]), Console(file=printed, width=200))
+    assert "mean:top9@out: 5 of 9 zooms" in printed.getvalue()
+    assert "p (Holm)" not in printed.getvalue()
+    assert "McNemar" not in printed.getvalue()
+
+
 def test_times_of_memo_are_compared_where_as_many_views_are_made(table):
     run, _, answered, _ = table
     ids = answered["center"].ids

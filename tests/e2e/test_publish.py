@@ -54,7 +54,7 @@ def test_the_same_images_labels_and_accuracy(hard, pictures, tiny, tmp_path):
     other = tmp_path / "v2"
     done = run_cli("publish", hard, "-o", other, "--undecided", "keep", *licence, "--run", tmp_path / "before", "-q")
     assert done.returncode == 0, done.stderr
-    tables = [(place / "README.md").read_text().partition("## Accuracy")[2].split("\n\n")[1] for place in (out, other)]
+    tables = [(place / "README.md").read_text().partition("## Accuracy")[2].split("\n\n")[2] for place in (out, other)]
     assert tables[0] == tables[1]
     assert "| own transform |" in tables[0]
 
@@ -65,6 +65,7 @@ def test_the_same_images_labels_and_accuracy(hard, pictures, tiny, tmp_path):
         ((), "22 of 24 images are undecided, 0 of them in conflict: give --undecided keep or --undecided drop"),
         (("--undecided", "keep"), "no licence for 'pictures"),
         (("--undecided", "maybe"), "Invalid value for '--undecided'"),
+        (("--undecided", "keep", "--licence", "x=CC-BY-4"), "SPDX knows no 'CC-BY-4'; did you mean CC-BY-4.0?"),
         (("--undecided", "keep", "--licence", "x"), "'x' is neither ORIGIN=SPDX nor a file"),
         (("--upscale", "huge"), "--upscale huge: expected 4k, or a width of 1 to 7680 pixels"),
         (("--upscaler", "x.safetensors"), "--upscaler is of --upscale; give both"),

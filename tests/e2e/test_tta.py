@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,10 +26,11 @@ from snellen.analysis.methods import read_answered
 from snellen.labels import correct_by_labels
 from snellen.store.find import find_runs
 from snellen.tta.from_run import merged_from_run
-from snellen.tta.from_study import anytime_from_run
+from snellen.tta.from_study import anytime_from_run, is_study
 from snellen.tta.methods import parse_methods
 from snellen.tta.policy import read_policy
 
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "tta.md"
 METHODS = ("center", "5crop", "max:5crop+flip", "zero:paper:224", "anytime")
 
 
@@ -141,6 +143,27 @@ def test_the_table_says_what_the_rows_say(answered):
     assert all(name in svg for name in METHODS)
 
 
+def test_a_run_is_read_as_the_page_says(answered, capsys):
+    run, table = answered
+    blocks = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    (reading,) = [block for block in blocks if "read_answered" in block]
+    exec(compile(reading.replace('"out"', repr(str(run.path))), str(DOCS), "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(METHODS)
+    assert [line.count("True") for line in lines] == [row["accuracy"]["hits"] for row in table["methods"]]
+    keys = re.findall(r"^\| (`.*?) \| ", DOCS.read_text().split("### Reading it again")[1].split("##")[0], re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", " ".join(keys))) == set(table["methods"][0])
+
+
+def test_where_a_study_is(studied, pictures, tmp_path):
+    """It is told from a data set, which is not searched through."""
+    run, _ = studied
+    assert all(is_study(place) for place in (run.path, *run.path.parents[:3]))
+    assert not is_study(pictures)
+    assert not is_study("examples")
+    assert not is_study(tmp_path / "nothing")
+
+
 def test_a_study_gives_the_same_answers_without_computing(answered, studied, tmp_path):
     """Of views that both have seen: rounding may only decide what is near to a tie."""
     study, policy = studied
@@ -164,7 +187,7 @@ def test_a_study_gives_the_same_answers_without_computing(answered, studied, tmp
 
 def test_without_out_the_figure_of_a_study_stands_beside_it(studied, tmp_path):
     study, _ = studied
-    done = run_cli("tta", study.path, "--method", "1crop", cwd=tmp_path)
+    done = run_cli("tta", study.path.parents[2], "--method", "1crop", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert str(study.path / "report" / "methods.svg") in done.stdout
     assert (study.path / "report" / "methods.svg").is_file()
@@ -266,7 +289,7 @@ def test_bad_calls_cost_one_line(pictures, tiny, studied, tmp_path):
     half = f"{tmp_path / 'half.py'}:net"
     calls = [
         (["--method", "centre"], "did you mean center"),
-        (["--method", "memo-rrc,k=0"], "0 augmented views"),
+        (["--method", "memo-rrc,k=0"], "'memo-rrc,k=0': k=0"),
         (["--method", "memo-rrc,k=100000"], "1 to 16384"),
         (["--method", "memo-rrc", "--backend", "openvino"], "needs gradients"),
         (["--method", "memo-rrc", "--precision", "fp16"], "lost in fp16"),
@@ -277,10 +300,11 @@ def test_bad_calls_cost_one_line(pictures, tiny, studied, tmp_path):
         (["--method", "anytime", "--policy", tmp_path / "none.json"], "cannot be read"),
         (["--method", "mean:top36@nowhere"], "nowhere"),
         (["--method", "center", "--policy", policy], "no method takes one"),
+        (["--method", "center", "--out", policy], "is a file"),
         ([], "--method"),
     ]
     for options, says in calls:
-        assert says in one_line(run_cli("tta", pictures, "-m", tiny, *options, "-o", tmp_path / "out", "-q"))
+        assert says in one_line(run_cli("tta", pictures, "-m", tiny, "-o", tmp_path / "out", *options, "-q"))
     for method in ("memo-rrc", "center"):
         line = one_line(run_cli("tta", pictures, "-m", half, "--method", method, "-o", tmp_path / "out", "-q"))
         assert "bfloat16" in line
@@ -290,7 +314,7 @@ def test_bad_calls_cost_one_line(pictures, tiny, studied, tmp_path):
 def test_a_study_that_cannot_answer_says_so(studied, tmp_path, make_run):
     study, _ = studied
     for method, says in (
-        ("center", "lacks 1 of 1 views"),
+        ("center", "center: the run's grid 'paper' lacks 1 of 1 views"),
         ("memo-rrc", "cannot show"),
         ("mean:top36@nowhere", "nowhere"),
     ):
@@ -322,7 +346,9 @@ def test_fit_says_what_it_learned_and_what_it_cannot(studied, tmp_path, make_run
     assert "at least 1599999997" in one_line(run_cli("fit", study.path, "-o", tmp_path / "x.json", "--error", 1e-9))
     itself = f"top9@{study.path}"
     line = one_line(run_cli("fit", study.path, "-o", tmp_path / "x.json", "--views", itself, "--error", 0.2))
-    assert "was learned from all but 0 of these 24 images" in line
+    assert "was learned from 24 of these 24 images, which leaves 0" in line
+    assert "8 % is 0.08" in one_line(run_cli("fit", study.path, "-o", tmp_path / "x.json", "--error", 8))
+    assert "is a folder" in one_line(run_cli("fit", study.path, "-o", tmp_path))
     assert "no directory" in one_line(run_cli("fit", tmp_path / "nothing", "-o", tmp_path / "x.json"))
     assert "--keep-probs" in one_line(run_cli("fit", make_run(40).path, "-o", tmp_path / "x.json"))
     assert not (tmp_path / "x.json").exists()

@@ -67,6 +67,7 @@ def write_hard_set(
     make_folder(folder)
     keys = [] if space is IMAGENET_1K else list(space.keys)
     record = {"format": 1, "miners": list(MINERS), "space": space.name, "keys": keys, "funnel": [], "sessions": []}
+    record["candidates"] = None  # tests write it otherwise
     write_atomic(folder / "mine.json", json.dumps(record).encode())
     rows = [
         {

@@ -357,3 +357,127 @@ def test_into_a_store(hard, pictures, tmp_path, monkeypatch):
     MemoryFileSystem().pipe_file("memory://bucket/taken/x", b"x")
     with pytest.raises(UsageError, match="holds something else"):
         publish(hard[0], taken, options)
+
+
+def test_a_copy_into_a_store_goes_on_with_the_same_data_alone(hard, pictures, tmp_path, monkeypatch):
+    """It is stopped, the review changes, and the same command would leave files of two data sets side by side."""
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    MemoryFileSystem.store.clear()
+    monkeypatch.setenv("SNELLEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(publish_write, "SHARD_BYTES", 20_000)
+    monkeypatch.setattr("snellen.trouble.PATIENCE_SECONDS", 0.0)
+    out, options, count, real = place("memory://mixed/out"), publish_options(pictures), 0, MemoryFileSystem.put_file
+
+    def broken(self, *arguments, **keywords):
+        nonlocal count
+        count += 1
+        if count == 3:
+            raise OSError(5, "the network is gone")
+        return real(self, *arguments, **keywords)
+
+    monkeypatch.setattr(MemoryFileSystem, "put_file", broken)
+    with pytest.raises(Stopped):
+        publish(hard[0], out, options)
+    before = set(MemoryFileSystem.store)
+    append(hard[0], [verdict_on(hard[1][k], "drop", client=2, seq=k) for k in range(5, 20)])
+    with pytest.raises(UsageError, match="holds a part of another data set; remove it, or choose another -o"):
+        publish(hard[0], out, options)
+    assert set(MemoryFileSystem.store) == before
+    # Nor does it go on where something else has come.
+    folder, other = hard_and_pictures(tmp_path, pictures)
+    MemoryFileSystem().pipe_file("memory://mixed/out/data/other.parquet", b"x")
+    with pytest.raises(UsageError, match="holds a part of another data set"):
+        publish(folder, out, other)
+
+
+def hard_and_pictures(tmp_path, pictures):
+    """The hard set of `hard` as it was, elsewhere."""
+    images = hard_pictures(tmp_path / "again", pictures)
+    said = [verdict_on(images[1], "drop"), verdict_on(images[2], "relabel", SHARK, "n01440764", seq=1, reason="both")]
+    append(tmp_path / "again", [*said, verdict_on(images[3], seq=2)])
+    return tmp_path / "again", publish_options(pictures)
+
+
+def test_a_file_that_is_gone_or_cut_is_told(hard, pictures, tmp_path):
+    out, options = tmp_path / "out", publish_options(pictures)
+    record = publish(hard[0], out, options).record
+    name = "data/validation-00000-of-00001.parquet"
+    data = (out / name).read_bytes()
+    assert record["files"] == {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}}
+    (out / name).write_bytes(data[:-100])
+    with pytest.raises(UsageError, match=f"is damaged: '{name}' has .* of {len(data):,} bytes"):
+        publish(hard[0], out, options)
+    (out / name).unlink()
+    with pytest.raises(UsageError, match=f"is damaged: '{name}' is not there"):
+        publish(hard[0], out, publish_options(pictures, licences=[f"{open_dataset(pictures).name}=MIT"]))
+
+
+def test_a_card_that_was_moved_away_is_written_anew(hard, pictures, tmp_path):
+    out, options = tmp_path / "out", publish_options(pictures)
+    publish(hard[0], out, options)
+    card = (out / "README.md").read_bytes()
+    (out / "README.md").rename(tmp_path / "aside.md")
+    assert publish(hard[0], out, options).written == "card"
+    assert (out / "README.md").read_bytes() == card
+
+
+def test_what_programs_turn_is_told_or_converted(tmp_path):
+    """A camera's note on how it was held: the miners were shown the pixels as they are stored."""
+    datasets = pytest.importorskip("datasets")
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    (tmp_path / "photos" / "n01440764").mkdir(parents=True)
+    path, exif = tmp_path / "photos" / "n01440764" / "a.jpg", Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(path, "JPEG", exif=exif)
+    hard_pictures(tmp_path / "hard", tmp_path / "photos")
+    plain = publish(tmp_path / "hard", tmp_path / "plain", publish_options(tmp_path / "photos"))
+    assert plain.record["seen"] == {"bordered": 0, "turned": 1, "convertible": 1}
+    assert "**Turned.** 1 images have Exif data" in (tmp_path / "plain" / "README.md").read_text()
+    (row,) = rows_of(tmp_path / "plain")
+    assert (row["image"]["bytes"], row["width"], row["height"]) == (path.read_bytes(), 30, 20)
+    publish(tmp_path / "hard", tmp_path / "converted", publish_options(tmp_path / "photos", convert=True))
+    assert "**Turned.**" not in (tmp_path / "converted" / "README.md").read_text()
+    shown = {}
+    for name in ("plain", "converted"):
+        data = datasets.load_dataset(str(tmp_path / name), split="validation", cache_dir=str(tmp_path / "cache" / name))
+        shown[name] = np.asarray(data[0]["image"].convert("RGB"))
+    with Image.open(path) as image:
+        stored = np.asarray(image)
+    assert np.array_equal(shown["plain"], np.rot90(stored, -1)), "as datasets turns it"
+    assert np.array_equal(shown["converted"], stored)
+    with pytest.raises(UsageError, match="holds another version"):
+        publish(tmp_path / "hard", tmp_path / "plain", publish_options(tmp_path / "photos", convert=True))
+
+
+def test_what_changes_no_image_is_no_other_version(hard, pictures, tmp_path, monkeypatch):
+    """Another version of the package; --convert where there is nothing to convert. A new verdict renews the card."""
+    out = tmp_path / "out"
+    publish(hard[0], out, publish_options(pictures))
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "9.9.9")
+    assert publish(hard[0], out, publish_options(pictures, convert=True)).written == "card"
+    assert "Made with Snellen 9.9.9" in (out / "README.md").read_text()
+    assert publish(hard[0], out, publish_options(pictures, convert=True)).written == "nothing"
+    for k in range(2):  # a second reviewer says the same: no row changes but for who decided
+        append(hard[0], [verdict_on(hard[1][1], "drop", reviewer="bob", client=5, seq=k)])
+    assert publish(hard[0], out, publish_options(pictures, convert=True)).written == "card"
+    assert "Reviewers: 2." in (out / "README.md").read_text()
+
+
+def test_the_name_where_it_is_put_here(hard, pictures, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    publish(hard[0], Path(), publish_options(pictures))
+    assert "# here\n" in (tmp_path / "here" / "README.md").read_text()
+
+
+def test_a_named_set_that_was_mined_by_its_root(tmp_path):
+    """mine.json names it; where it lies is told as it was then. The licence is what its authors state."""
+    (tmp_path / "sets" / "imagenet-a" / "n01498041").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "sets" / "imagenet-a" / "n01498041" / "a.jpg")
+    hard = tmp_path / "hard"
+    hard_pictures(hard, f"imagenet-a@{tmp_path / 'sets'}", record={"sources": [{"spec": "imagenet-a"}]})
+    options = publish_options(undecided="keep", root=tmp_path / "sets")
+    found = publish(hard, tmp_path / "out", options)
+    assert found.record["origins"] == {"imagenet-a": 1}
+    assert "states it" in found.record["licences"]["imagenet-a"]["source"]

@@ -1,14 +1,15 @@
 """What is published and what is asked: undecided images, duplicates, licences."""
 
 import pytest
-from hard_set import images_of, verdict_on, write_hard_set
+from hard_set import MadeUpImage, images_of, verdict_on, write_hard_set
 
-from snellen.errors import UsageError
+from snellen.errors import DataError, UsageError
+from snellen.labels import IMAGENET_1K
 from snellen.mining.hardset import read
 from snellen.mining.log import append
 from snellen.mining.mined import read_rows
 from snellen.mining.publish_licences import licences_of
-from snellen.mining.publish_rows import DROPPED, DUPLICATE, UNDECIDED, select, without_folders
+from snellen.mining.publish_rows import CONTAMINATED, DROPPED, DUPLICATE, UNDECIDED, row_of, select
 
 
 def twins(images, *clusters):
@@ -90,7 +91,7 @@ def test_licences_are_given_or_stated(tmp_path):
     origins = {"photos": 3, "imagenet-a": 2, "ImageNet_Sketch": 1}
     file = tmp_path / "licences.txt"
     file.write_text("# ours\nphotos = CC-BY-SA-4.0\n\nnot-here=MIT\n")
-    found = licences_of(origins, [str(file), "imagenet-a=Apache-2.0"])
+    found = licences_of(origins, [str(file), "imagenet-a=Apache-2.0"], ["imagenet-sketch@/data/x"])
     assert {origin: one.text for origin, one in found.items()} == {
         "photos": "CC-BY-SA-4.0",
         "imagenet-a": "Apache-2.0",
@@ -107,6 +108,7 @@ def test_licences_are_given_or_stated(tmp_path):
         (["photos="], "--licence 'photos=': expected ORIGIN=SPDX"),
         (["=MIT"], "expected ORIGIN=SPDX"),
         (["photos=a licence of mine"], "expected ORIGIN=SPDX"),
+        (["photos=CC-BY-4"], "SPDX knows no 'CC-BY-4'; did you mean CC-BY-4.0"),
         (["photo=MIT"], "'photo=MIT': no image comes from there, but from 'photos'"),
         (["photos=MIT", "photos=CC0-1.0"], "'photos' has two: MIT and CC0-1.0"),
         (["nowhere.txt"], "'nowhere.txt' is neither ORIGIN=SPDX nor a file of such lines"),
@@ -124,8 +126,49 @@ def test_a_line_of_a_file_is_named(tmp_path):
         licences_of({"photos": 3}, [str(tmp_path / "l")])
 
 
-def test_no_folder_of_this_machine_is_published():
-    text = "timm/x@/home/me/models/w.safetensors,mean=0.5"
-    assert without_folders(text) == "timm/x@w.safetensors,mean=0.5"
-    assert without_folders("/home/me/pets.py:tiny") == "pets.py:tiny"
-    assert without_folders("snellen mine ~/a/b './x y' s3://bucket/c d/e") == "snellen mine b './x y' s3://bucket/c d/e"
+def test_of_duplicates_one_that_people_decided_on_stays(tmp_path):
+    """The search keeps the first, whose label is wrong; its copy was relabelled."""
+    images = images_of(5)
+    hard = write_hard_set(tmp_path / "hard", images, duplicates=twins(images, (0, 1), (-1, 2), (3, 4)))
+    append(hard, [verdict_on(images[1], "relabel", "n01484850")])
+    chosen_now = chosen(hard, "keep")
+    assert [image.mined.id for image in chosen_now.images] == [images[1].id, images[3].id]
+    assert chosen_now.left_out == {images[0].id: DUPLICATE, images[2].id: CONTAMINATED, images[4].id: DUPLICATE}
+    assert chosen_now.at_odds == ()
+    with pytest.raises(UsageError, match="1 of 5 images are undecided"):
+        chosen(hard)  # of 0, 2 and 4 nothing has to be said
+    # Both were decided on, and differ.
+    append(hard, [verdict_on(images[0], "keep", seq=1)])
+    assert chosen(hard, "keep").at_odds == (images[0].id,)
+
+
+@pytest.mark.parametrize(
+    ("labels", "relabelled", "shown"), [([1], False, True), ([1], True, False), ([2], True, True), ([2], False, False)]
+)
+def test_a_doubt_is_of_the_label_that_is_published(labels, relabelled, shown, tmp_path):
+    images = [MadeUpImage("a/0.jpg", (1,))]
+    hard = write_hard_set(tmp_path / "hard", images)
+    if relabelled:
+        append(hard, [verdict_on(images[0], "relabel", IMAGENET_1K.keys[2])])
+    (image,) = chosen(hard, "keep").images
+    row = row_of(image, IMAGENET_1K, {"kind": "wrong", "score": 0.5, "proposed": [9], "labels": labels})
+    doubt = (row["suspect"], row["suspect_score"], row["suspect_label"])
+    assert doubt == (("wrong", 0.5, [9]) if shown else (None, None, []))
+    with pytest.raises(DataError, match="outside 0 … 999; run `snellen suspects` again"):
+        row_of(image, IMAGENET_1K, {"kind": "wrong", "score": 0.5, "proposed": [1000], "labels": labels})
+
+
+def test_a_folder_that_is_called_like_a_known_set_has_no_licence_of_it():
+    with pytest.raises(UsageError, match="no licence for 'imagenet-a'"):
+        licences_of({"imagenet-a": 3}, [], ["/home/me/imagenet-a", "imagenet-sketch"])
+    for source in ("imagenet-a@/data/a", "ImageNet_A", "hub/someone/hard"):
+        assert licences_of({"imagenet-a": 3}, [], [source])["imagenet-a"].text
+
+
+def test_licences_as_they_are_written(tmp_path):
+    """Of a source that has no image left, in any spelling, in a file whose name has a =."""
+    found = licences_of({"photos": 3}, ["photos=cc-by-4.0", "gone=MIT"], (), {"photos", "gone"})
+    assert {origin: one.text for origin, one in found.items()} == {"photos": "CC-BY-4.0"}
+    (tmp_path / "a=b").write_text("photos=pddl\n")
+    assert licences_of({"photos": 3}, [str(tmp_path / "a=b")])["photos"].of_the_hub == "pddl"
+    assert licences_of({"photos": 3}, ["photos=LicenseRef-mine"])["photos"].of_the_hub == "other"

@@ -7,6 +7,7 @@ import tarfile
 import pytest
 from hard_pictures import hard_pictures, publish_options
 from hard_set import verdict_on
+from PIL import Image
 
 from snellen.datasets import open_dataset
 from snellen.labels import IMAGENET_1K, ClassSpace
@@ -86,6 +87,10 @@ def test_annotations_as_coco_has_them(hard, pictures, tmp_path):
     images = {one["id"]: one for one in found["images"]}
     categories = {one["id"]: one for one in found["categories"]}
     assert (len(images), len(categories)) == (24, 1000)
+    assert (found["licenses"], {one["license"] for one in images.values()}) == (
+        [{"id": 1, "name": "CC0-1.0", "url": ""}],
+        {1},
+    )
     labels: dict[str, list[int]] = {}
     for one in found["annotations"]:
         image = images[one["image_id"]]
@@ -123,12 +128,28 @@ def test_each_has_a_card_without_parquet(form, hard, pictures, tmp_path):
 
 
 def test_a_class_whose_key_is_no_name_of_a_folder(tmp_path):
-    space = ClassSpace.of_names(["a/b", "..", "cat"], "odd")
-    samples = [publish_write.Sample(b"x", f"{k}.png", {"id": str(k), "label": [k]}) for k in range(3)]
+    space = ClassSpace.of_names(["a/b", "..", "cat", "train", "Dog", "dog", "0", "dot.", "class-4"], "odd")
+    samples = [publish_write.Sample(b"x", f"{k}.png", {"id": str(k), "label": [k]}) for k in range(len(space))]
     (tmp_path / "out").mkdir()
     publish_write.image_folder(tmp_path / "out", samples, space)
     assert sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.png")) == [
-        "0/0.png",
-        "1/1.png",
+        "0/6.png",
         "cat/2.png",
+        *(f"class-{k}/{k}.png" for k in (0, 1, 3, 4, 5, 7, 8)),
     ]
+
+
+def test_folders_are_read_where_there_are_two_sources_and_a_class_called_test(tmp_path):
+    space = ClassSpace.of_names(["test", "train", "cat", *"abcdef"], "pets")
+    for source in ("a", "b"):
+        for k, name in enumerate(space.keys[:3]):
+            (tmp_path / source / name).mkdir(parents=True)
+            Image.new("RGB", (8, 8), (k, len(source), ord(source))).save(tmp_path / source / name / "x.png")
+    table = hard_pictures(tmp_path / "hard", tmp_path / "a", tmp_path / "b", space=space)
+    options = publish_options(tmp_path / "a", tmp_path / "b", form="folder")
+    publish(tmp_path / "hard", tmp_path / "out", options)
+    dataset = open_dataset(tmp_path / "out")
+    assert len(dataset.items) == len(table) == 6
+    datasets = pytest.importorskip("datasets")
+    data = datasets.load_dataset("imagefolder", data_dir=str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert {name: len(rows) for name, rows in data.items()} == {"train": 6}, "no class is a split"

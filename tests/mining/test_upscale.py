@@ -69,12 +69,24 @@ def test_what_is_too_large_is_reduced_as_pillow_reduces_the_whole(size, scale, m
     monkeypatch.setattr(bands, "__defaults__", (16, 3))
     image, wide = Image.fromarray(noise(*size)), 140
     wanted = target_size(*size, wide)
-    whole = np.asarray(image)
-    while whole.shape[1] < wanted[0]:
+    whole = np.asarray(image).repeat(scale, axis=0).repeat(scale, axis=1)
+    while 1.5 * whole.shape[1] <= wanted[0]:
         whole = whole.repeat(scale, axis=0).repeat(scale, axis=1)
     lanczos = Image.Resampling.LANCZOS
     expected = Image.fromarray(whole).resize((wanted[0], len(whole)), lanczos).resize(wanted, lanczos)
     assert np.array_equal(enlarge(image, wide, repeated(scale)), expected)
+
+
+def test_the_last_pixels_are_no_work_for_the_network(monkeypatch):
+    """959 pixels by 4 are 3,836: Lanczos makes the last four columns."""
+    shown = []
+
+    def counted(pixels):
+        shown.append(pixels.shape)
+        return pixels.repeat(4, axis=0).repeat(4, axis=1)
+
+    assert enlarge(Image.fromarray(noise(959, 8)), 3840, Network("nearest", "0" * 64, 4, 1, counted)).size[0] == 3840
+    assert len(shown) == 7, "tiles of 144 columns, once"
 
 
 def test_as_wide_as_it_is_to_be():

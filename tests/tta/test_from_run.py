@@ -80,7 +80,10 @@ def test_an_older_run_of_float16_is_refused(make_study):
     run, _ = make_study(20)
     for path in (run.path / "commits").iterdir():
         path.write_text(path.read_text().replace('"logprobs"', '"probs"'))
-    with pytest.raises(UsageError, match=r"float16, which is no longer read; run its `snellen study --keep-probs`"):
+    with pytest.raises(
+        UsageError,
+        match=r"float16, which is no longer read; run `snellen study \S+ -m made-up-model --precision fp32 --keep",
+    ):
         merged_from_run(snellen.load_run(run.path), run.grid.rules, parse_merge("mean"))
 
 

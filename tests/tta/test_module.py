@@ -115,7 +115,7 @@ def test_budget_takes_a_spread_of_views_or_the_first_of_an_order(network, images
     with torch.no_grad():
         _, expected = by_hand(network, images, tta.rules, "mean")
         assert (tta(images).exp() - expected).abs().max() < 1e-6
-    for budget in (0, -1, 2.5, "8"):
+    for budget in (0, -1, 2.5, "8", True):
         with pytest.raises(UsageError, match=f"budget={budget!r}: expected a whole number"):
             snellen.ZoomTTA(network, "10crop", budget=budget)
     with pytest.raises(UsageError, match=r"batch_size=1\.5"):
@@ -153,8 +153,23 @@ def test_explain_names_every_vote(network, images):
     assert [vote.answer for vote in told.votes] == [names[k] for k in probs[0].argmax(1)]
     assert [vote.agrees for vote in told.votes] == [vote.answer == told.answer for vote in told.votes]
     assert len(str(told).splitlines()) == 6
+    assert str(told).startswith(f"{told.answer} (vote ")
+    assert all("bilinear crop" in line for line in str(told).splitlines()[1:])
     with pytest.raises(UsageError, match="3 images"):
         tta.explain(images)
+
+
+@pytest.mark.parametrize(("merge", "kept"), [("confident-3", 3), ("zero", 2)])
+def test_explain_tells_views_that_do_not_count(network, images, merge, kept):
+    tta = snellen.ZoomTTA(network, "paper:224", merge, mean=0.5, std=0.5)
+    told = tta.explain(images[0])
+    probs, _ = by_hand(network, images[:1], tta.rules, merge)
+    entropy = -(probs[0] * probs[0].log()).sum(1)
+    order = probs[0].amax(1).argsort(descending=True) if merge == "confident-3" else entropy.argsort()
+    assert {k for k, vote in enumerate(told.votes) if vote.counts} == set(order[:kept].tolist())
+    first, *lines = str(told).splitlines()
+    assert f"of {kept} views that count, of 9, agree" in first
+    assert sum(line.startswith("x ") for line in lines) == 9 - kept
 
 
 def test_under_autocast_and_compiled(network, images):
@@ -187,8 +202,18 @@ def test_gradients_reach_the_network(network, images):
 
 
 def test_calls_that_make_no_sense(network):
-    with pytest.raises(ModelError, match="no model"):
+    with pytest.raises(ModelError, match="a method is no model"):
         snellen.ZoomTTA(network.forward)
+    with pytest.raises(UsageError, match=r"memo-rrc,k=4.*snellen\.tta\.memo\.Memo"):
+        snellen.ZoomTTA(network, "memo-rrc,k=4")
+    with pytest.raises(UsageError, match=r"leave \+flip out"):
+        snellen.ZoomTTA(network, "policy.json+flip")
+    with pytest.raises(ModelError, match=r"std=0: expected numbers other than 0, one or three, such as \(0\.485"):
+        snellen.ZoomTTA(network, "5crop", std=0)
+    with pytest.raises(ModelError, match="divide by 255"):
+        snellen.ZoomTTA(network, "5crop", mean=(123.7, 116.3, 103.5))
+    with pytest.raises(ModelError, match="expected a list of names"):
+        snellen.ZoomTTA(network, "5crop", classes="names.txt")
     with pytest.raises(ModelError, match="go with a module"):
         snellen.ZoomTTA("embedded/efficientnet_lite0", mean=0.5)
     with pytest.raises(UsageError, match="unknown views"):
@@ -203,7 +228,7 @@ def test_calls_that_make_no_sense(network):
         snellen.ZoomTTA(network, "5crop", size=0)
     with pytest.raises(ModelError, match="class names"):
         snellen.ZoomTTA(network, "5crop", classes=["a", "b"])
-    with pytest.raises(ModelError, match="bfloat16"):
+    with pytest.raises(ModelError, match=r"bfloat16.*cast the ZoomTTA"):
         snellen.ZoomTTA(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(224 * 224 * 3, 2)).bfloat16(), "5crop")
 
 

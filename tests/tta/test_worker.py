@@ -153,10 +153,11 @@ class Adapting:
 
     options = MemoOptions(views=3)
 
-    def __init__(self, uncut=(), diverging=()):
-        self.uncut, self.diverging = uncut, diverging
+    def __init__(self, uncut=(), diverging=(), together=8):
+        self.uncut, self.diverging, self.together, self.calls = uncut, diverging, together, 0
 
     def adapt_many(self, images, keys):
+        self.calls += 1
         numbers = [int(key[-6:-4]) for key in keys]
         if set(numbers) & set(self.uncut):
             raise UnreadableImage("too long for its width")
@@ -164,13 +165,20 @@ class Adapting:
         return [Adapted(logits[k] * (np.nan if k in self.diverging else 1), 2.0, 1.0, 5.0) for k in numbers]
 
 
-def run_memo(pictures, path, names, memo, classifier=None):
+def run_memo(pictures, path, names, memo, classifier=None, progress=lambda cost: None):
     for folder in ("parts", "commits"):
         (path / folder).mkdir(parents=True)
     methods = parse_methods(names)
     worker = MethodWorker(path, pictures, methods, classifier, {"memo-rrc,k=3": memo}, 4, None, 1)
-    assert worker.run(Task(0, 0, 12), lambda cost: None)
+    assert worker.run(Task(0, 0, 12), progress)
     return read_tables(path)
+
+
+def test_an_image_that_memo_is_done_with_is_told_of_at_once(pictures, tmp_path):
+    """Each takes seconds where they are adapted one by one."""
+    memo, heard = Adapting(together=1), []
+    run_memo(pictures, tmp_path, ["memo-rrc,k=3"], memo, progress=lambda cost: heard.append(memo.calls))
+    assert heard == list(range(1, 12))
 
 
 def test_memo_passes_by_what_cannot_be_cut(pictures, tmp_path):

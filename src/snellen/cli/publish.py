@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from snellen.cli.options import AsJson, Device, Quiet, print_json
+from snellen.cli.options import AsJson, Device, Quiet, Root, print_json
 from snellen.errors import UsageError
 from snellen.places import is_remote, place
 
@@ -39,6 +39,7 @@ def publish(
     data: Annotated[
         list[str] | None, typer.Option(help="The data sets that were mined, where they lie elsewhere now.")
     ] = None,
+    root: Root = None,
     repo: Annotated[str | None, typer.Option(help="Push it to this data set of the Hub, ORG/NAME.")] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -64,11 +65,12 @@ def publish(
         wide=wide,
         convert=convert,
         data=data or (),
+        root=root,
     )
     found = write(hard, out, options, _network(upscaler, wide, device), reporter(quiet or as_json))
-    url = push(out, repo, f"{found.record['images']} images") if repo else None
+    url = push(out, repo, f"{found.record['images']} images", found.record["files"]) if repo else None
     if as_json:
-        record = {key: value for key, value in found.record.items() if key not in ("treated", "cards")}
+        record = {key: value for key, value in found.record.items() if key not in ("treated", "cards", "files")}
         print_json({**record, "written": found.written, "notes": list(found.notes), "pushed": url})
         return
     for note in found.notes:

@@ -24,7 +24,7 @@ from snellen.cli.options import (
     with_options,
 )
 from snellen.errors import UsageError
-from snellen.files import exists
+from snellen.files import exists, is_folder
 from snellen.places import place
 
 if TYPE_CHECKING:
@@ -39,13 +39,16 @@ OF_STUDIES = ("data", "method", "policy", "out", "labels", "expect", "as_json", 
 def tta(
     context: typer.Context,
     data: Annotated[
-        str, typer.Argument(help="A data set as for `study`; or a finished study, whose views are merged.")
+        str,
+        typer.Argument(help="A data set as for `study`; or a finished study (its OUT or run), whose views are merged."),
     ],
     method: Annotated[
         list[str],
         typer.Option(
-            help="center, 1crop, own, 5crop, 10crop, MERGE:VIEWS (mean:paper:in), anytime, memo-augmix, memo-rrc; "
-            "each with or without +flip; given again for more.",
+            help="center, 1crop, own, 5crop, 10crop, anytime, MERGE:VIEWS (mean:paper:in), memo-augmix, memo-rrc; each "
+            "but anytime with or without +flip; given again for more. MERGE: mean, max, gmean, vote, confident-8 (or "
+            "another number), zero. VIEWS: paper:in|out|224|all|centre, top36@RUN (of a study), a crop's name. MEMO's "
+            "settings: memo-rrc,k=16,lr=0.00025,prior=16,scale=0.08:1,flip=no,seed=0, or memo-rrc,preset=released.",
         ),
     ],
     model: Models = None,
@@ -68,15 +71,15 @@ def tta(
     from snellen.datasets import label_source
     from snellen.report.tta import print_methods, write_methods
     from snellen.store import load_run
-    from snellen.tta.run import tta as run_methods
+    from snellen.tta.from_study import is_study, results_from_study
 
     if policy is not None and not any(text.removesuffix("+flip") == "anytime" for text in method):
         raise UsageError(f"--policy {policy}: no method takes one; give --method anytime as well, or leave it out")
     source = check_labels([labels])[0] if labels is not None else None
     expected = read_expectation(expect)
-    if exists(place(data) / "run.json"):
-        from snellen.tta.from_study import results_from_study
-
+    if exists(place(out)) and not is_folder(place(out)):
+        raise UsageError(f"-o {out} is a file; give a folder")
+    if is_study(data):
         given = _given(context)
         if needless := [flag for name, flag in given.items() if name not in OF_STUDIES]:
             raise UsageError(
@@ -86,6 +89,8 @@ def tta(
         tables = [results_from_study(load_run(data), method, policy, source)]
         folders = [out if "out" in given else place(tables[0].path) / "report"]
     else:
+        from snellen.tta.run import tta as run_methods
+
         source = source or label_source(data)
         tables = []
         for spec in chosen_models(model, classnames, templates, normalize):
@@ -106,7 +111,7 @@ def tta(
         figure = write_methods(table, folder)
         if not as_json:
             print_methods(table, console)
-            console.print(f"Figure: {figure}", soft_wrap=True, highlight=False, markup=False)
+            console.print(f"Figure: {figure}, and as .png", soft_wrap=True, highlight=False, markup=False)
     finish([table.to_json() for table in tables], expected, [table.measured() for table in tables], as_json)
     if any(table.errors for table in tables):
         raise typer.Exit(UNREADABLE)

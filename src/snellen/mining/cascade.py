@@ -76,8 +76,9 @@ def cascade(
     labels: a label source of the data set, or a CSV; None for the first.
 
     An image is finished when a view that is kept, of this call or of an earlier one, is right by these labels, when all
-    zooms were shown, or when it cannot be read. Others go on from what they were shown. Shards are committed as those
-    of a study, so an interrupted call loses no more than the shards in flight.
+    zooms were shown, or when it cannot be read. Others go on from what they were shown. A view whose logits are not all
+    numbers is a wrong answer, of which no row is kept; the image has an error if no other is right. Shards are
+    committed as those of a study, so an interrupted call loses no more than the shards in flight.
 
     What came of it: `snellen.store.mined`. `mined_rows(run)` has a row for each view that was shown, `mined_samples`
     one for each image that was looked at, `forwards` counts; they take `load_run(directory)`.
@@ -90,8 +91,8 @@ def cascade(
         pool = Pool.of(dataset, labels, plan.limit, prepared.card.class_space)
         learner, wanted = Learner(plan, order, pool), _wanted(images, pool)
         with writing(plan.path):
-            before = forwards(learner.now())
             shards = learner.open_shards(wanted)
+            before = forwards(learner.now())  # without what was damaged and put aside
         planned = shards
         with writing(plan.path, begun=True):
             while shards:

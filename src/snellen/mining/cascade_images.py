@@ -22,7 +22,11 @@ AHEAD = 2
 
 @dataclass(eq=False)
 class Image:
-    """An image that is being shown zooms. right: whether one of them was; the logits are those of `shown`."""
+    """An image that is being shown zooms.
+
+    shown: those that were answered in numbers; the logits are theirs. right: whether one of them was. views: how many
+    were answered at all.
+    """
 
     sample: dict[str, Any]
     labels: Sequence[int]
@@ -30,13 +34,14 @@ class Image:
     before: int = 0
     shown: list[int] = field(default_factory=list)
     logits: list[NDArray[np.float32]] = field(default_factory=list)
+    views: int = 0
     right: bool = False
     cutter: ViewCutter | None = None
 
     @property
     def seen(self) -> int:
         """How many zooms it was shown, in passes before this one too."""
-        return self.before + len(self.shown)
+        return self.before + self.views
 
     @property
     def finished(self) -> bool:
@@ -49,12 +54,18 @@ class Image:
         return int(self.sample["width"] * self.sample["height"]) * PIXEL_BYTES
 
     def answered(self, logits: NDArray[np.float32], best: NDArray[np.int32]) -> None:
-        """Take the answers to the next zooms: logits `[zooms, outputs]`, and the best class of each."""
-        self.shown += self.waiting[: len(best)]
+        """Take the answers to the next zooms: logits `[zooms, outputs]`, and the best class of each.
+
+        Logits that are not all numbers are a wrong answer, and no row; an image that no view ends has them as its
+        error. So the order of zooms decides nothing here either.
+        """
+        numbers = np.isfinite(logits).all(axis=1)
+        self.shown += [zoom for zoom, good in zip(self.waiting, numbers.tolist(), strict=False) if good]
         self.waiting = self.waiting[len(best) :]
-        self.logits.append(logits.copy())
-        self.right = bool(np.isin(best, self.labels).any())
-        if not np.isfinite(logits).all():
+        self.views += len(best)
+        self.logits.append(logits[numbers])
+        self.right = bool(np.isin(best[numbers], self.labels).any())
+        if not self.right and not self.waiting and len(self.shown) < self.views:
             self.sample["error"] = NOT_NUMBERS
 
 

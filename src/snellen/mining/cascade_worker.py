@@ -83,14 +83,14 @@ class CascadeWorker:
         won = len(left) == len(shards)
         for shard, image in self._finished(self._images(left, task), counted):
             shard.open -= 1
-            shard.views += len(image.shown)
+            shard.views += image.views
             shard.samples.append(image.sample)
             image.cutter = None
-            if image.sample["error"] is None:
+            if image.shown:
                 shard.images.append(image)
                 if sum(len(one.shown) for one in shard.images) >= BLOCK:
                     self._settle(shard)
-            counted.add(len(self.grid) - len(image.shown))
+            counted.add(len(self.grid) - image.views)
             if not shard.open and task.commit:
                 self._settle(shard)
                 won &= self._commit(shard, task)

@@ -16,18 +16,23 @@ class Stage:
 
     shown: images that could still be hard when its turn came, and could be read.
     read, failed: of these, how many it was right on at some zoom, and how many it was wrong on at every one.
+    unanswered: how many of the failed it has no answer to at some zoom, or at any: its logits are not all numbers, or
+        the image ends its workers.
     left: how many can still be hard after it. unreadable: how many could not be read.
-    forwards: views that it was shown; floor: the fewest that decide, all zooms of an image that it failed and one of an
-        image that it read; exhaustive: what a study of every image that can be read takes.
+    forwards: views that mining showed it; studied: views that it answers in a study, of images that mining did not
+        show it; floor: the fewest that decide, all zooms of an image that it failed, where it answers them, and one of
+        an image that it read; exhaustive: what a study of every image that can be read takes.
     """
 
     miner: str
     shown: int
     read: int
     failed: int
+    unanswered: int
     left: int
     unreadable: int
     forwards: int
+    studied: int
     floor: int
     exhaustive: int
 

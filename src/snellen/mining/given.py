@@ -1,11 +1,13 @@
 """What `mine` is given, made ready and checked before anything is shown."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snellen.classifiers import Prepared, expand_models
 from snellen.datasets import expand_data, label_source, open_dataset
+from snellen.engine.names import model_name
 from snellen.engine.running import Running, prepare_model
 from snellen.errors import DataError, ModelError, UsageError
 from snellen.mining.outcomes import Pool
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 def ready_models(models: "Model | Sequence[Model]", running: Running) -> list[Prepared]:
     """The miners, each once, in the order given.
 
-    Raises ModelError where one is none, answers in words, or has other classes than the first; UsageError for none.
+    Raises ModelError where one is none, answers in words, or has other classes than the first; UsageError for none, for
+    two of one name, whose runs would lie in one folder, and for the same network twice, which would count as two.
     """
     several = [models] if isinstance(models, str) or not isinstance(models, Sequence) else list(models)
     expanded = [one for model in several for one in (expand_models(model) if isinstance(model, str) else [model])]
@@ -41,7 +44,20 @@ def ready_models(models: "Model | Sequence[Model]", running: Running) -> list[Pr
                 f"{one.text} has {len(one.card.class_space)} classes of {one.card.class_space.name}, {ready[0].text} "
                 f"has {len(first)} of {first.name}: the miners of a hard set have the same classes"
             )
+    for place, one in enumerate(ready):
+        for other in ready[:place]:
+            if model_name(one.text) == model_name(other.text):
+                raise UsageError(
+                    f"two miners are called {one.text}: a module is named by its class; give each a class of its own"
+                )
+            if _network(one) == _network(other):
+                raise UsageError(f"{one.text} and {other.text} are the same network, which counts once; leave one out")
     return ready
+
+
+def _network(miner: Prepared) -> object:
+    """What decides the answers of a miner, of whatever name: its weights and options."""
+    return replace(miner.card, source="", notes=(), probe=())
 
 
 def check_needed(needed: int | None, miners: int, leave_one_out: bool) -> int:

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snellen.engine.running import Running, completed
-from snellen.errors import DataError, UsageError
+from snellen.errors import UsageError
 from snellen.mining.candidates import candidates
 from snellen.mining.funnel import Stage, is_hard
 from snellen.mining.given import check_needed, open_pools, ready_models
 from snellen.mining.leave_one_out import LeftOut, score_without
-from snellen.mining.miners import Miners, prior_of
-from snellen.mining.record import Record, finish, new_record, open_hard
+from snellen.mining.miners import Miners, prior_runs, teach
+from snellen.mining.record import Record, finish, new_record, open_hard, refuse
 from snellen.places import place
 from snellen.redact import redacted, redacted_command
 
@@ -30,16 +30,23 @@ class Mining:
     """A hard set that was mined.
 
     path: its folder. record: what mine.json holds. unreadable: data set, image and reason of each that was left out.
+    outdated: whether what leaving one miner out told was dropped, as it was of other miners or images.
     """
 
     path: Path
     record: Record
     unreadable: tuple[tuple[str, str, str], ...]
+    outdated: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """A plain form: mine.json without the classes."""
         told = {name: value for name, value in self.record.items() if name != "keys"}
-        return {"path": str(self.path), **told, "unreadable": [list(one) for one in self.unreadable]}
+        return {
+            "path": str(self.path),
+            **told,
+            "unreadable": [list(one) for one in self.unreadable],
+            "outdated": self.outdated,
+        }
 
 
 def mine(
@@ -75,7 +82,7 @@ def mine(
     if limit is not None and limit < 1:
         raise UsageError(f"limit={limit}: expected at least 1 image")
     started, clock = time.time(), time.monotonic()
-    prior = prior_of(order)
+    teachers = prior_runs(order, hard)
     prepared = ready_models(models, options)
     needed = check_needed(miners_required, len(prepared), leave_one_out)
     pools = open_pools(data, root, labels, prepared[0], options)
@@ -88,20 +95,31 @@ def mine(
     }
     wanted = new_record(configuration, prepared[0].card.class_space, _utc(started))
     with open_hard(hard, wanted, say) as (before, lock):
+        prior = {run.path: teach(run, pools, prepared[0]) for run in teachers}
         miners = Miners(hard, prepared, pools, options, prior)
+        there = miners.shown(crops=False) | miners.shown(crops=True)
         stages = miners.funnel(needed)
         found = [_hard_images(miners, number, needed) for number in range(len(pools))]
-        _check_some(miners, stages, found)
-        known = before.get("leave_one_out") if before["configuration"] == configuration else None
-        left_out = score_without(miners, needed) if leave_one_out or known else None
+        if reason := _why_none(miners, stages, found):
+            refuse(hard, lock, before, reason)
+            raise UsageError(reason)
+        known = before.get("leave_one_out")
+        again = leave_one_out or (known and before["configuration"] == configuration)
+        left_out = score_without(miners, needed) if again else None
         record = {**before, **wanted, **_measured(miners, stages, found, left_out), "miners_required": needed}
         record |= {"created": before["created"], "sessions": before["sessions"]}
         record |= {"order": sorted({*before.get("order", ()), *(redacted(str(run)) for run in order)})}
-        if (new := record["views"] - before.get("views", 0)) or not before["sessions"]:
-            session = {"started": _utc(started), "seconds": round(time.monotonic() - clock, 2), "views": new}
-            record["sessions"] = [*before["sessions"], {**session, "command": redacted_command(sys.argv)}]
-        record = finish(hard, lock, record, candidates(miners, found))
-    return Mining(hard, record, _unreadable(miners))
+        record.pop("refused", None)
+        shown = miners.shown(crops=False) | miners.shown(crops=True)
+        record["views"] = sum(shown.values())
+        session = {
+            "started": _utc(started),
+            "seconds": round(time.monotonic() - clock, 2),
+            "views": sum(views for commit, views in shown.items() if commit not in there),
+            "command": redacted_command(sys.argv),
+        }
+        record = finish(hard, lock, before, record, candidates(miners, found), session)
+    return Mining(hard, record, _unreadable(miners), bool(known) and left_out is None)
 
 
 def _utc(seconds: float) -> str:
@@ -112,24 +130,26 @@ def _hard_images(miners: Miners, place: int, needed: int) -> NDArray[np.bool_]:
     return miners.usable(place) & is_hard(miners.told(place), needed)
 
 
-def _check_some(miners: Miners, stages: Sequence[Stage], found: Sequence[NDArray[np.bool_]]) -> None:
-    """Raise DataError where no image can be read, UsageError where no image is hard or all are."""
+def _why_none(miners: Miners, stages: Sequence[Stage], found: Sequence[NDArray[np.bool_]]) -> str:
+    """Why there is no hard set, and what to do: no image can be read, is hard, or is not; empty where there is one."""
     hard = sum(int(images.sum()) for images in found)
     usable = sum(int(miners.usable(number).sum()) for number in range(len(found)))
     where = ", ".join(repr(pool.dataset.spec) for pool in miners.pools)
     if not usable:
-        raise DataError(f"no image of {where} can be read; the runs below {str(miners.out)!r} say why")
+        return f"no image of {where} can be read; the runs below {str(miners.out)!r} say why"
     if not hard:
         last = next(stage for stage in stages if not stage.left)
-        raise UsageError(
+        return (
             f"no image of {where} is hard: after {last.miner} none of {usable:,} is left, and no hard set was written; "
             "give more images, or fewer or weaker miners"
         )
     if hard == usable:
-        raise UsageError(
-            f"all {usable:,} images of {where} are hard, and no hard set was written: no miner is of use, or the "
-            "labels are not those of the images; `snellen eval` tells"
+        every = f"all {usable:,} images of {where} are hard" if usable > 1 else f"the only image of {where} is hard"
+        return (
+            f"{every}, and no hard set was written: no miner is of use, or the labels are not those of the images; "
+            "`snellen eval` tells"
         )
+    return ""
 
 
 def _measured(
@@ -137,7 +157,6 @@ def _measured(
 ) -> Record:
     """What mine.json says of the work: the funnel, its sources, and of which runs it is made."""
     runs = {str(run.path.relative_to(miners.out)): run for _, run in sorted(miners.runs.items())}
-    forwards = sum(stage.forwards for stage in stages)
     sources = [
         {
             "spec": redacted(pool.dataset.spec),
@@ -147,7 +166,7 @@ def _measured(
             "labels": pool.source and str(pool.source),
             "images": len(pool),
             "unlabelled": int((~pool.labelled).sum()),
-            "unreadable": int((pool.labelled & ~miners.usable(number)).sum()),
+            "unreadable": len(miners.unreadable(number)),
             "hard": int(found[number].sum()),
         }
         for number, pool in enumerate(miners.pools)
@@ -157,21 +176,18 @@ def _measured(
         "hard": sum(source["hard"] for source in sources),
         "sources": sources,
         "funnel": [stage.to_json() for stage in stages],
-        "forwards": forwards,
+        "forwards": sum(stage.forwards for stage in stages),
+        "studied": sum(stage.studied for stage in stages),
         "exhaustive": sum(stage.exhaustive for stage in stages),
         "leave_one_out": left_out and left_out.to_json(),
-        "views": forwards + (left_out.forwards + left_out.one_crop_forwards if left_out else 0),
         "fingerprints": {path: run.record["fingerprint"] for path, run in runs.items()},
         "versions": {name: text for run in runs.values() for name, text in run.record.get("versions", {}).items()},
     }
 
 
 def _unreadable(miners: Miners) -> tuple[tuple[str, str, str], ...]:
-    why: dict[tuple[int, int], str] = {}
-    for outcomes in miners.outcomes:
-        for number, outcome in enumerate(outcomes):
-            why |= {(number, image): reason for image, reason in outcome.unreadable.items()}
-    of = [pool.dataset for pool in miners.pools]
     return tuple(
-        (of[number].name, of[number].items[image].id, reason) for (number, image), reason in sorted(why.items())
+        (pool.dataset.name, pool.dataset.items[image].id, why)
+        for number, pool in enumerate(miners.pools)
+        for image, why in miners.unreadable(number).items()
     )

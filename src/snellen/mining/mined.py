@@ -101,6 +101,10 @@ def read_mined(folder: Path) -> Mined:
     record = read_record(folder)
     if record is None:
         raise UsageError(f"{str(folder)!r} is no hard set: it has no mine.json; `snellen mine … -o {folder}` makes one")
+    if not is_finished(record):
+        if reason := record.get("refused"):
+            raise UsageError(f"{str(folder)!r} holds no hard set: {reason}")
+        raise UsageError(f"mining has not finished in {str(folder)!r}; let `snellen mine … -o {folder}` finish")
     rows = read_rows(folder, "candidates")
     if rows is None:
         raise UsageError(f"{str(folder)!r} has no candidates.parquet; let `snellen mine … -o {folder}` finish")
@@ -125,6 +129,11 @@ def read_mined(folder: Path) -> Mined:
         seen.add(image.id)
         images.append(image)
     return Mined(folder, record, tuple(images))
+
+
+def is_finished(record: Mapping[str, Any]) -> bool:
+    """Whether a mine.json is of a hard set that was mined to its end, once at least."""
+    return "candidates" in record
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """What a miner made of the images of a data set: which it read, and what it took; from the run that mining left."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +9,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from snellen.datasets import DataSet
+from snellen.engine.schedule import ENDLESS, KILLER
+from snellen.engine.worker import NOT_NUMBERS
 from snellen.errors import DataError
-from snellen.labels import ClassSpace
+from snellen.labels import ClassMap, ClassSpace
 from snellen.mining.funnel import FAILED, READ, UNKNOWN
 from snellen.mining.mined import image_key
 from snellen.store import Run
@@ -18,12 +20,18 @@ from snellen.store.labels import find_labels, read_labels
 from snellen.store.mined import mined_commits, mined_samples, pass_folder, seen_zooms
 from snellen.store.parts import read_part
 from snellen.store.schema import PREDICTIONS
+from snellen.study import check_labels
 from snellen.zoom.grid import Grid
 
 # Of a longer run an order learns from so many images, evenly spread.
 TEACHERS = 20_000
 
+# Errors that are of a miner and an image. Others are of the image alone.
+OWN_ERRORS = frozenset({NOT_NUMBERS, KILLER, ENDLESS})
+
 Taught = tuple[NDArray[np.bool_], NDArray[np.bool_]]
+# The labels of images, by origin and image id.
+Known = Mapping[tuple[str, str], Sequence[int]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +48,12 @@ class Pool:
 
     @staticmethod
     def of(dataset: DataSet, source: str | Path | None, limit: int | None, space: ClassSpace) -> "Pool":
-        """The pool of a data set; DataError where no image has a label, or one is none of the miners' classes."""
+        """The pool of a data set.
+
+        Raises DataError where there is no such label source, no image has a label, or one is none of the miners'
+        classes or of those that answers to this data set are limited to.
+        """
+        check_labels(dataset, space, source, limit)
         ids = [item.id for item in dataset.items[:limit]]
         if source is None or source in dataset.label_sources:
             labels = dataset.label_sets(ids, space, None if source is None else str(source))
@@ -48,6 +61,15 @@ class Pool:
             labels = read_labels(Path(source), ids, space)
         if not any(labels):
             raise DataError(f"no image of {dataset.spec!r} has a label, so that none can be hard; name another DATA")
+        if dataset.classes is not None:
+            part = set(ClassMap.of(dataset.name, dataset.classes, space).taking_part.tolist())
+            lost = next((k for k, row in enumerate(labels) if len(row) and part.isdisjoint(row)), None)
+            if lost is not None:
+                raise DataError(
+                    f"the label {space.keys[labels[lost][0]]!r} of {ids[lost]!r} is none of the {len(dataset.classes)} "
+                    f"classes of {dataset.name}, to which answers are limited, so that no view could be right; give "
+                    "labels of these"
+                )
         return Pool(dataset, source, labels)
 
     def __len__(self) -> int:
@@ -61,35 +83,57 @@ class Pool:
     @property
     def keys(self) -> list[str]:
         """The id of each image in a hard set."""
-        return [image_key(self.dataset.origin(k), self.dataset.items[k].id) for k in range(len(self))]
+        return [image_key(*name) for name in self.names]
+
+    @property
+    def names(self) -> list[tuple[str, str]]:
+        """Origin and image id of each image."""
+        return [(self.dataset.origin(k), self.dataset.items[k].id) for k in range(len(self))]
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """What a miner made of a pool; arrays by the image's number in its data set.
 
-    told: `READ`, `FAILED` or `UNKNOWN`: int8 `[images]`. forwards: views that mining showed it: int64 `[images]`.
-    unreadable: images that cannot be read, and why.
+    told, crop: `READ`, `FAILED` or `UNKNOWN` at any zoom, and at 1-crop: int8 `[images]` each.
+    forwards, views: of these mining showed, and in all it has answers to so many: int64 `[images]` each.
+    unreadable: images that cannot be read, and why. unanswered: those that the miner fails on for want of answers.
     """
 
     told: NDArray[np.int8]
+    crop: NDArray[np.int8]
     forwards: NDArray[np.int64]
-    unreadable: Mapping[int, str]
+    views: NDArray[np.int64]
+    unreadable: dict[int, str] = field(default_factory=dict)
+    unanswered: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def studied(self) -> NDArray[np.int64]:
+        """Views that a study showed of images that mining did not show: int64 `[images]`."""
+        return np.where(self.forwards == 0, self.views, 0)
 
 
 def nothing_known(pool: Pool) -> Outcome:
     """What is known of a miner that was shown nothing."""
     count = len(pool)
-    return Outcome(np.full(count, UNKNOWN, np.int8), np.zeros(count, np.int64), {})
+    told, crop = np.full((2, count), UNKNOWN, np.int8)
+    forwards, views = np.zeros((2, count), np.int64)
+    return Outcome(told, crop, forwards, views)
 
 
 def outcome(run: Run, pool: Pool) -> Outcome:
-    """What a miner's run holds of a pool. Raises UsageError where a file is damaged."""
+    """What a miner's run holds of a pool. Raises UsageError where a file is damaged.
+
+    A miner fails on an image that it has no answer to, but for one that cannot be read.
+    """
     seen, samples, found = seen_zooms(run), mined_samples(run), nothing_known(pool)
     here = seen.images < len(pool)
     images, shown = seen.images[here], seen.shown[here]
-    right = run.score(seen.answers[here], [pool.labels[image] for image in images.tolist()]).any(axis=1)
-    found.told[images] = np.where(right, READ, np.where(shown.all(axis=1), FAILED, UNKNOWN))
+    right = run.score(seen.answers[here], [pool.labels[image] for image in images.tolist()])
+    found.told[images] = np.where(right.any(axis=1), READ, np.where(shown.all(axis=1), FAILED, UNKNOWN))
+    found.views[images] = shown.sum(axis=1)
+    if (one := run.grid.one_crop) is not None:
+        found.crop[images] = np.where(right[:, one], READ, np.where(shown[:, one], FAILED, UNKNOWN))
     for number, commits in mined_commits(run.path, run.record).items():
         for commit in commits.values():
             file = commit["files"]["predictions"]
@@ -97,11 +141,17 @@ def outcome(run: Run, pool: Pool) -> Outcome:
             image = read_part(path, PREDICTIONS, ["image"], file.get("bytes"))["image"].to_numpy()
             found.forwards[:] += np.bincount(image[image < len(pool)], minlength=len(pool))
     bad = samples.filter(pc.is_valid(samples["error"])).select(["image", "error"]).to_pylist()
-    return replace(found, unreadable={row["image"]: row["error"] for row in bad if row["image"] < len(pool)})
+    for image, why in ((row["image"], row["error"]) for row in bad if row["image"] < len(pool)):
+        if why not in OWN_ERRORS:
+            found.unreadable[image] = why
+        elif found.told[image] != READ:
+            found.told[image], found.unanswered[image] = FAILED, why
+            found.crop[image] = max(found.crop[image], FAILED)
+    return found
 
 
-def taught(run: Run) -> Taught:
-    """What a run teaches an order, by the labels it was made with.
+def taught(run: Run, known: Known) -> Taught:
+    """What a run teaches an order, by the labels that are known, and by those it was made with for other images.
 
     Which zooms were right, and which were shown: bool `[images, zooms]` each. Raises UsageError where a file is
     damaged.
@@ -109,8 +159,11 @@ def taught(run: Run) -> Taught:
     seen, samples = seen_zooms(run), mined_samples(run)
     if not len(seen.images):  # a run that has just begun may have no labels beside it yet
         return seen.shown, seen.shown
-    ids = dict(zip(samples["image"].to_pylist(), samples["image_id"].to_pylist(), strict=True))
-    labels = read_labels(find_labels(run.path, None), [ids[image] for image in seen.images.tolist()], run.class_space)
+    names = list(zip(samples["origin"].to_pylist(), samples["image_id"].to_pylist(), strict=True))
+    others = [image_id for origin, image_id in names if (origin, image_id) not in known]
+    own = read_labels(find_labels(run.path, None), others, run.class_space) if others else []
+    by_id = dict(zip(others, own, strict=True))
+    labels = [known[name] if name in known else by_id[name[1]] for name in names]
     rows = np.flatnonzero(np.array([len(row) > 0 for row in labels]) & seen.shown.any(axis=1))
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), TEACHERS)).astype(np.intp)]
     return run.score(seen.answers[rows], [labels[row] for row in rows]), seen.shown[rows]

@@ -8,7 +8,7 @@ import importlib.metadata
 import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ from snellen.datasets import DataSet
 from snellen.engine.progress import Reporter, silent
 from snellen.errors import UsageError
 from snellen.mining.hardset import HardImage
-from snellen.mining.publish_card import Facts, card
+from snellen.mining.publish_card import Facts, card, shows_figure
 from snellen.mining.publish_changes import Changes, changes, changes_csv
-from snellen.mining.publish_given import Given, Options, read_given
+from snellen.mining.publish_given import Given, Options, digest, read_given
 from snellen.mining.publish_images import Bytes, Originals, as_mined, mined_sources, pixels, shown_everywhere
 from snellen.mining.publish_place import (
     CARD,
@@ -29,15 +29,17 @@ from snellen.mining.publish_place import (
     FORMAT,
     RECORD,
     encoded,
+    has_card,
+    listed,
     making,
     published,
     renew,
     tidy,
 )
-from snellen.mining.publish_rows import without_folders
 from snellen.mining.publish_scores import RunScore, Target, score_runs
 from snellen.mining.publish_write import WRITERS, Sample
 from snellen.mining.upscale import Network, encode, enlarge, target_size
+from snellen.redact import without_folders
 
 
 @dataclass(frozen=True)
@@ -63,16 +65,36 @@ def publish(
     there = published(out)
     if there is None:
         return _write(given, out, report)
-    if there.get("content") != given.content:
-        raise UsageError(f"{str(out)!r} holds another version; nothing was written over: choose another -o")
+    seen = _Seen(**there["seen"])
+    converts = given.options.convert != there.get("convert") and seen.convertible > 0
+    if there.get("content") != given.content or converts:
+        raise UsageError(
+            f"{str(out)!r} holds another version; nothing was written over: choose another -o, and --previous {out} "
+            "says what has changed"
+        )
     tidy(out)
-    if there.get("card") == given.card_key:
-        return Published(out, "nothing", there, ())
-    treated = there.get("treated") or {}
-    told = _told(given, treated)
-    files, record = _described(given, told, out.name, there.get("bordered") or 0, treated)
+    told = _told(given, there["treated"])
+    files, record = _described(given, told, out, seen, there["treated"])
+    if there.get("card") == record["card"] and has_card(out):
+        return Published(out, "nothing", there, told.notes)
+    record["files"] = there["files"]
     renew(out, files, record)
     return Published(out, "card", record, told.notes)
+
+
+@dataclass
+class _Seen:
+    """How many images have a border, are turned by programs, and would be changed by `Options.convert`."""
+
+    bordered: int = 0
+    turned: int = 0
+    convertible: int = 0
+
+    def add(self, image: Bytes, border: int) -> None:
+        """Count an image as it was mined."""
+        self.bordered += border > 0
+        self.turned += image.turned
+        self.convertible += not image.is_as_mined(border)
 
 
 @dataclass(frozen=True)
@@ -93,11 +115,16 @@ def _told(given: Given, treated: Mapping[str, str]) -> _Told:
     targets = {
         image.mined.id: Target(frozenset(hashes[image.mined.id]), image.labels) for image in given.selection.images
     }
-    scores, notes = score_runs(given.runs, targets, given.hard_set.space)
+    miners = [one for one in given.hard_set.mined.record.get("miners") or () if isinstance(one, str)]
+    scores, notes = score_runs(given.runs, targets, given.hard_set.space, miners)
+    if given.selection.at_odds:
+        notes.append(
+            f"copies were given other labels in the review: {', '.join(given.selection.at_odds[:5])}, look again"
+        )
     found = None
     if given.previous is not None:
         name = _title(given.previous, str(given.options.previous))
-        found = changes(name, given.previous, given.hard_set, given.selection)
+        found = changes(name, given.previous, given.hard_set, given.selection, hashes)
     return _Told(scores, tuple(notes), found)
 
 
@@ -105,33 +132,40 @@ def _write(given: Given, out: Path, report: Reporter) -> Published:
     if given.runs and given.options.wide is not None:
         raise UsageError("--run: no run has seen the enlarged images; publish, `snellen eval` them, then add --run")
     told, images, options = _told(given, {}), given.selection.images, given.options
-    originals = Originals(mined_sources(given.hard_set.mined.record, options.data), (image.mined for image in images))
-    bordered = sum(originals.border(image.mined) > 0 for image in images)
+    originals = Originals(
+        mined_sources(given.hard_set.mined.record, options.data, options.root), (image.mined for image in images)
+    )
+    seen = _Seen()
     treated: dict[str, str] = {}
-    with making(out, given.treatment) as place:
+    with making(out, given.treatment, given.content) as place:
         with report.bar(len(images), 1, len(images)) as progress:
 
             def samples() -> Iterator[Sample]:
                 for image, row in zip(images, given.rows, strict=True):
-                    one = _bytes(given, originals, image, place.work)
+                    data, border = originals.read(image.mined), originals.border(image.mined)
+                    seen.add(as_mined(data), border)
+                    one = _bytes(given, data, border, image, place.work)
                     sha256 = hashlib.sha256(one.data).hexdigest()
                     if sha256 != image.mined.sha256:
                         treated[image.mined.id] = sha256
                     about = {"sha256": sha256, "width": one.width, "height": one.height}
-                    yield Sample(one.data, f"{image.mined.id}.{one.suffix}", {**row, **about})
+                    licence = given.licences[image.mined.origin].text
+                    yield Sample(one.data, f"{image.mined.id}.{one.suffix}", {**row, **about}, licence)
                     progress.advance(1)
 
             WRITERS[options.form](place.folder, samples(), given.hard_set.space)
-        files, record = _described(given, told, out.name, bordered, treated)
+        if treated:  # their bytes are known now
+            told = _told(given, treated)
+        files, record = _described(given, told, out, seen, treated)
+        record["files"] = listed(place.folder)
         record["cards"] = [hashlib.sha256(files[CARD]).hexdigest()]
         for name, data in {RECORD: encoded(record), **files}.items():
             (place.folder / name).write_bytes(data)
     return Published(out, "all", record, told.notes)
 
 
-def _bytes(given: Given, originals: Originals, image: HardImage, work: Path) -> Bytes:
+def _bytes(given: Given, data: bytes, border: int, image: HardImage, work: Path) -> Bytes:
     """An image as it is published; one that was enlarged before the command was killed is taken from `work`."""
-    data, border = originals.read(image.mined), originals.border(image.mined)
     options = given.options
     if options.wide is None:
         return shown_everywhere(data, border) if options.convert else as_mined(data)
@@ -146,10 +180,11 @@ def _bytes(given: Given, originals: Originals, image: HardImage, work: Path) -> 
 
 
 def _described(
-    given: Given, told: _Told, name: str, bordered: int, treated: Mapping[str, str]
+    given: Given, told: _Told, out: Path, seen: _Seen, treated: Mapping[str, str]
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """The card with the files it shows, and the record; `bordered`: how many images have a border."""
+    """The card with the files it shows, and the record."""
     options = given.options
+    plain, name = options.wide is None and not options.convert, out.name or out.absolute().name
     facts = Facts(
         name=name,
         form=options.form,
@@ -161,22 +196,25 @@ def _described(
         changes=told.changes,
         upscaled=(given.how, options.wide) if options.wide else None,
         converted=0 if options.wide else len(treated),
-        bordered=0 if options.convert or options.wide else bordered,
+        bordered=seen.bordered if plain else 0,
+        turned=seen.turned if plain else 0,
+        command=given.command(name),
         date=datetime.now(UTC).date().isoformat(),
         version=importlib.metadata.version("snellen"),
     )
     files = {CARD: card(facts)}
-    if len(given.origins) > 1:
+    if shows_figure(options.form, given.origins):
         files[FIGURE] = _figure(given.origins)
     if told.changes is not None:
         files[CHANGES] = changes_csv(told.changes)
     record = {
         "format": FORMAT,
         "content": given.content,
-        "card": given.card_key,
+        "card": digest([card(replace(facts, date="")).decode(), files.get(CHANGES, b"").decode()]),
         "layout": options.form,
         "images": len(given.selection.images),
-        "bordered": bordered,
+        "seen": asdict(seen),
+        "convert": options.convert,
         "snellen": facts.version,
         "published": facts.date,
         "undecided": options.undecided,
@@ -206,4 +244,4 @@ def _figure(origins: Mapping[str, int]) -> bytes:
 
 def _title(previous: DataSet, text: str) -> str:
     """What an earlier version is called; of a folder here nobody else knows the path."""
-    return previous.name if Path(text.removeprefix("parquet/")).exists() else text
+    return previous.name if Path(text.removeprefix("parquet/")).exists() else without_folders(text)

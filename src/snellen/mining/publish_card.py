@@ -4,13 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from snellen.datasets.names import is_family
 from snellen.mining.hardset import HardSet
 from snellen.mining.publish_card_parts import accuracy, limits, making, review, table
 from snellen.mining.publish_changes import Changes
 from snellen.mining.publish_features import in_card
-from snellen.mining.publish_licences import Licence
-from snellen.mining.publish_made import how_made
+from snellen.mining.publish_licences import Licence, member_name
+from snellen.mining.publish_made import Made, how_made
 from snellen.mining.publish_place import CHANGES, FIGURE
 from snellen.mining.publish_rows import ABOUT, Selection
 from snellen.mining.publish_scores import RunScore
@@ -29,7 +28,7 @@ class Facts:
 
     name: of the data set; form: its layout, of `publish_write.WRITERS`; command, date, version: of publishing.
     upscaled: how images were enlarged, and to which width; converted: how many were encoded anew because they are shown
-    nowhere; bordered: how many have a border that no classifier saw.
+    nowhere; bordered: how many have a border that no classifier saw; turned: how many programs turn, see `Bytes`.
     """
 
     name: str
@@ -43,6 +42,8 @@ class Facts:
     upscaled: tuple[str, int] | None
     converted: int
     bordered: int
+    turned: int
+    command: str
     date: str
     version: str
 
@@ -55,10 +56,11 @@ def card(facts: Facts) -> bytes:
     parts = [
         f"---\n{header.strip()}\n---",
         f"# {markdown(facts.name)}",
-        _about(facts),
+        _about(facts, made),
         *_use(facts),
         *_origins(facts),
-        *making(facts.hard_set),
+        *making(facts.hard_set, made),
+        f"Published by:\n\n```sh\n{facts.command.replace('```', '')}\n```",
         *review(facts.hard_set, facts.selection),
         *accuracy(facts.scores),
         *limits(made, _own_limits(facts)),
@@ -90,17 +92,19 @@ def _header(facts: Facts) -> dict[str, Any]:
 
 
 def _is_family(origins: Iterable[str]) -> bool:
-    return any(is_family(origin) for origin in origins)
+    return any(member_name(origin) for origin in origins)
 
 
-def _about(facts: Facts) -> str:
+def _about(facts: Facts, made: Made) -> str:
     images, space = len(facts.selection.images), facts.hard_set.space
-    made = how_made(facts.hard_set.mined.record)
-    who = f"{len(made.miners.rows)} classifiers" if len(made.miners.rows) > 1 else "a classifier"
+    again = sum(bool(image.read_by) for image in facts.selection.images)
+    mended = (
+        f" But for {again:,} of them: their labels were mended since, and some framing gives those." if again else ""
+    )
     text = (
-        f"{images:,} images that {who} failed to read, at whatever framing they were shown. Each has one or several "
-        f"labels, of {len(space):,} classes ({markdown(space.name)}); an answer is right if it is any of them. "
-        f"Made with Snellen {facts.version} on {facts.date}."
+        f"{images:,} images that {_who(made)} failed to read, at whatever framing they were shown.{mended} Each has "
+        f"one or several labels, of {len(space):,} classes ({markdown(space.name)}); an answer is right if it is any "
+        f"of them. Made with Snellen {facts.version} on {facts.date}."
     )
     if facts.upscaled:
         how, wide = facts.upscaled
@@ -109,6 +113,13 @@ def _about(facts: Facts) -> str:
         )
         text += "the originals."
     return text
+
+
+def _who(made: Made) -> str:
+    count = len(made.miners.rows)
+    if made.required and made.required < count:
+        return f"at least {made.required} of {count} classifiers"
+    return f"{count} classifiers" if count > 1 else "a classifier"
 
 
 def _use(facts: Facts) -> list[str]:
@@ -131,8 +142,13 @@ def _origins(facts: Facts) -> list[str]:
         )
         for origin, count in facts.origins.items()
     ]
-    figure = [f"![Origin of the images]({FIGURE})"] if len(facts.origins) > 1 else []
+    figure = [f"![Origin of the images]({FIGURE})"] if shows_figure(facts.form, facts.origins) else []
     return ["## Where the images are from", *figure, table(("origin", "images", "share", "licence", ""), rows)]
+
+
+def shows_figure(form: str, origins: Mapping[str, int]) -> bool:
+    """Whether there is a figure of the origins. In a layout of image files it would be taken for one of the images."""
+    return len(origins) > 1 and form in ("parquet", "webdataset")
 
 
 def _licence(licence: Licence) -> tuple[str, str]:
@@ -140,10 +156,27 @@ def _licence(licence: Licence) -> tuple[str, str]:
 
 
 def _own_limits(facts: Facts) -> list[str]:
-    undecided = sum(image.status == "undecided" for image in facts.selection.images)
+    in_conflict = {conflict.image.id for conflict in facts.hard_set.conflicts}
+    undecided = [image for image in facts.selection.images if image.status == "undecided"]
+    conflicts = sum(image.mined.id in in_conflict for image in undecided)
     lines = []
-    if undecided:
-        lines.append(f"**Not all reviewed.** Nobody decided on {undecided:,} of the images.")
+    if len(undecided) > conflicts:
+        lines.append(f"**Not all reviewed.** Nobody decided on {len(undecided) - conflicts:,} of the images.")
+    if conflicts:
+        lines.append(
+            f"**In conflict.** On {conflicts:,} of the images verdicts contradict each other; they have the labels "
+            "that they were mined with."
+        )
+    if facts.selection.at_odds:
+        lines.append(
+            f"**Copies with other labels.** In the review a copy of an image here was given other labels: "
+            f"{len(facts.selection.at_odds):,} images."
+        )
+    if facts.turned:
+        lines.append(
+            f"**Turned.** {facts.turned:,} images have Exif data by which browsers and `datasets` turn or mirror them. "
+            "The miners were shown them as they are stored; `width` and `height` are of that."
+        )
     if facts.bordered:
         lines.append(
             f"**Borders.** {facts.bordered:,} images have a border that the miners were not shown; a model that is "
@@ -167,7 +200,7 @@ def _changes(found: Changes | None) -> list[str]:
         rows = [
             (
                 row.kind,
-                row.id,
+                markdown(row.id),
                 markdown(row.image_id),
                 *(markdown(", ".join(keys)) for keys in (row.before, row.now)),
                 markdown(row.why),

@@ -5,16 +5,19 @@ from collections.abc import Iterable, Sequence
 
 from snellen.mining.agreement import Agreement
 from snellen.mining.hardset import HardSet
-from snellen.mining.publish_made import Lines, Made, how_made, listed
+from snellen.mining.publish_made import Lines, Made, listed
 from snellen.mining.publish_rows import Selection, told
 from snellen.mining.publish_scores import RunScore
 from snellen.report.tables import percent
 from snellen.report.writers import markdown
 
+# Marks a miner among models.
+MINER = "†"
 
-def making(hard_set: HardSet) -> list[str]:
+
+def making(hard_set: HardSet, made: Made) -> list[str]:
     """How the images were mined."""
-    made, mined = how_made(hard_set.mined.record), len(hard_set.images)
+    mined = len(hard_set.images)
     parts = ["## How it was made", f"An image was mined where {_rule(made)}: {mined:,} images."]
     for title, lines in (("Classifiers", made.miners), ("Data", made.sources), ("What each left", made.funnel)):
         if lines.rows:
@@ -54,7 +57,8 @@ def review(hard_set: HardSet, selection: Selection) -> list[str]:
     again = sum(bool(image.read_by) for image in selection.images)
     if again:
         lines.append(
-            f"{again} relabelled images have a label now that a miner answers most often; they are not hard any more."
+            f"Relabelled to a class that a miner answers at some framing, so that it is not hard for "
+            f"that one: {again:,}."
         )
     return ["## Review", "\n".join(f"- {line}" for line in lines)]
 
@@ -83,27 +87,31 @@ def accuracy(scores: Sequence[RunScore]) -> list[str]:
         return []
     grouped = any(score.letters for score in scores)
     header = ["model", "view", "top-1 % [95 %]", "n", *(["group"] if grouped else [])]
-    rows = [
-        [markdown(s.name), s.view, _share(s), f"{s.accuracy.n:,}", *([s.letters] if grouped else [])] for s in scores
-    ]
-    parts = ["## Accuracy", table(header, rows)]
+    rows = [[_name(s), s.view, _share(s), f"{s.accuracy.n:,}", *([s.letters] if grouped else [])] for s in scores]
+    parts = ["## Accuracy", "On the images that all of these models were shown.", table(header, rows)]
+    if any(score.miner for score in scores):
+        parts.append(f"{MINER} It mined these images: low by construction, not to be compared with the others.")
     if grouped:
         parts.append("Models that share a letter cannot be told apart: paired McNemar tests, Holm-corrected, 5 %.")
-    paired = [(s.name, s.against) for s in scores if s.against]
+    paired = [(_name(s), s.against) for s in scores if s.against]
     if paired:
         cells = [
             (
-                *(markdown(name), f"{100 * d.value:+.2f} [{100 * d.low:+.2f}, {100 * d.high:+.2f}]"),
+                *(name, f"{100 * d.value:+.2f} [{100 * d.low:+.2f}, {100 * d.high:+.2f}]"),
                 *(str(d.test.only_a), str(d.test.only_b), f"{d.p:.2g}", f"{d.a.n:,}"),
             )
             for name, d in paired
         ]
-        best = markdown(scores[0].name)
+        best = _name(scores[0])
         parts += [
-            f"{best} less each other model, on the images that both were shown:",
-            table(("model", "difference [95 %]", "only the first", "only this", "McNemar's p", "n"), cells),
+            f"{best} less each other model; p is of McNemar's tests, Holm-corrected:",
+            table(("model", "difference [95 %]", "only the first", "only this", "p", "n"), cells),
         ]
     return parts
+
+
+def _name(score: RunScore) -> str:
+    return markdown(score.name) + (f" {MINER}" if score.miner else "")
 
 
 def _share(score: RunScore) -> str:
@@ -130,7 +138,9 @@ def limits(made: Made, own: Sequence[str]) -> list[str]:
 
 
 def _of(lines: Lines) -> str:
-    return table(lines.columns, [[markdown(cell) for cell in row] for row in lines.rows])
+    return table(
+        [markdown(column) for column in lines.columns], [[markdown(cell) for cell in row] for row in lines.rows]
+    )
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

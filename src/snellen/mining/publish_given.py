@@ -1,11 +1,11 @@
 """What is published and how, read before anything is written; and what tells one such thing from another."""
 
 import hashlib
-import importlib.metadata
 import json
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ from snellen.datasets import DataSet
 from snellen.mining.hardset import HardSet, read
 from snellen.mining.mined import read_rows
 from snellen.mining.publish_changes import open_previous
+from snellen.mining.publish_images import source_specs
 from snellen.mining.publish_licences import Licence, licences_of
 from snellen.mining.publish_rows import Choice, Selection, row_of, select
 from snellen.mining.upscale import Network
+from snellen.redact import command_without_folders
 from snellen.store import Run
 from snellen.store.find import find_runs
 
@@ -27,7 +29,7 @@ class Options:
     form: the layout, of `publish_write.WRITERS`. undecided, duplicates: what to do with such images, see `select`.
     licences: see `licences_of`. runs: places of runs for the table of accuracy. previous: an earlier version.
     wide: the width that images are enlarged to, None to leave them. convert: encode anew what no browser shows as the
-    miners saw it. data: data sets in place of those that mine.json names.
+    miners saw it. data: data sets in place of those that mine.json names. root: where the files of a named one lie.
     """
 
     form: str = "parquet"
@@ -39,6 +41,7 @@ class Options:
     wide: int | None = None
     convert: bool = False
     data: Sequence[str] = ()
+    root: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -60,27 +63,34 @@ class Given:
         """What enlarges images, where they are to be."""
         return self.network.name if self.network else "Lanczos"
 
+    def command(self, name: str) -> str:
+        """What publishes this as `name`, without folders."""
+        options, words = self.options, ["snellen", "publish", str(self.hard_set.mined.folder), "-o", name]
+        words += ["--format", options.form, "--duplicates", options.duplicates]
+        words += ["--undecided", options.undecided] if options.undecided else []
+        words += [word for origin, one in self.licences.items() for word in ("--licence", f"{origin}={one.text}")]
+        words += ["--convert"] if options.convert else []
+        words += ["--upscale", str(options.wide)] if options.wide else []
+        words += ["--previous", str(options.previous)] if options.previous else []
+        return command_without_folders(shlex.join(words))
+
     @property
     def treatment(self) -> str:
         """What decides how the bytes of an image are made from those that were mined."""
         network = self.network.sha256 if self.network else None
-        return _digest([self.options.wide, network, importlib.metadata.version("snellen")])
+        return digest([self.options.wide, network])
 
     @property
     def content(self) -> str:
-        """What tells this data from other data: its rows, its layout, and what is done with the bytes."""
-        hashes = [image.mined.sha256 for image in self.selection.images]
-        plain = [self.options.form, self.options.convert, self.treatment, list(self.hard_set.space.keys)]
-        return _digest([*plain, hashes, list(self.rows)])
+        """What tells this data from other data: its rows, its layout, and what is done with the bytes.
 
-    @property
-    def card_key(self) -> str:
-        """What decides over the card beside the data."""
-        runs = [[str(run.record["fingerprint"]), sorted(run.commits)] for run in self.runs]
-        previous = self.previous.fingerprint if self.previous else None
-        licences = {origin: asdict(licence) for origin, licence in self.licences.items()}
-        made = dict(self.hard_set.mined.record)
-        return _digest([runs, self.options.previous, previous, licences, dict(self.selection.left_out), made])
+        But for `Options.convert`, see `publish`: there may be nothing to convert.
+        """
+        hashes = [image.mined.sha256 for image in self.selection.images]
+        # COCO's file has a place for licences.
+        licences = {origin: one.text for origin, one in self.licences.items()} if self.options.form == "coco" else {}
+        plain = [self.options.form, self.treatment, list(self.hard_set.space.keys), licences]
+        return digest([*plain, hashes, list(self.rows)])
 
 
 def read_given(hard: Path, options: Options, network: Network | None) -> Given:
@@ -94,7 +104,12 @@ def read_given(hard: Path, options: Options, network: Network | None) -> Given:
         selection=selection,
         rows=[row_of(image, hard_set.space, suspects.get(image.mined.id)) for image in selection.images],
         origins=origins,
-        licences=licences_of(origins, options.licences),
+        licences=licences_of(
+            origins,
+            options.licences,
+            source_specs(hard_set.mined.record, options.data),
+            {image.mined.origin for image in hard_set.images},
+        ),
         runs=[run for place in options.runs for run in find_runs(place)],
         previous=open_previous(options.previous) if options.previous else None,
         options=options,
@@ -102,5 +117,6 @@ def read_given(hard: Path, options: Options, network: Network | None) -> Given:
     )
 
 
-def _digest(plain: Any) -> str:
+def digest(plain: Any) -> str:
+    """A hash of what JSON can say."""
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

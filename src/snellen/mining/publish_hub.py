@@ -1,12 +1,19 @@
 """Putting a published data set on the Hub: one commit, so that it is there whole or not at all."""
 
+import glob
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from snellen.errors import Stopped, UsageError
+from snellen.mining.publish_place import CARD, RECORD, SHOWN
 
-# What an earlier version may have left, and this one need not have.
-OURS = ("data/validation-*.parquet", "validation-*.tar", "changes.csv")
+# What an earlier version may have left, in any layout, and this one need not have. Images are called by their ids.
+IMAGE = f"{16 * '[0-9a-f]'}.*"
+OURS = (
+    *("data/validation-*.parquet", "validation-*.tar", f"*/{IMAGE}", *SHOWN),
+    *("labels.csv", "metadata.jsonl", "annotations.json", "labels.json"),
+)
 REPOSITORY = re.compile(r"[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95}")
 
 
@@ -16,14 +23,18 @@ def check_repository(name: str) -> None:
         raise UsageError(f"--repo {name!r}: expected ORG/NAME, letters, digits, dashes, dots and underscores")
 
 
-def push(folder: Path, repository: str, message: str) -> str:
+def push(folder: Path, repository: str, message: str, files: Collection[str]) -> str:
     """Push a folder to a data set repository of the Hub, in one commit that also removes files of earlier versions.
+
+    files: those of the data; nothing else that lies in the folder is pushed, but for the card and what it shows.
 
     A new repository is private. Returns the commit's URL. Raises UsageError where the Hub refuses, Stopped where it
     cannot be reached.
     """
     from huggingface_hub import HfApi, errors
 
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    strange = there - {*files, CARD, RECORD, *SHOWN}
     again = f"{str(folder)!r} is whole: the same command pushes it"
     try:
         api = HfApi()
@@ -33,6 +44,7 @@ def push(folder: Path, repository: str, message: str) -> str:
             repo_id=repository,
             repo_type="dataset",
             commit_message=message,
+            ignore_patterns=[glob.escape(name) for name in sorted(strange)],
             delete_patterns=list(OURS),
         )
     except errors.HFValidationError as error:

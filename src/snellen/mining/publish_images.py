@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from snellen.datasets import DataSet, open_dataset
 from snellen.errors import DataError
@@ -21,12 +21,20 @@ OTHERS = {"TIFF": "tif", "PPM": "ppm"}
 
 @dataclass(frozen=True)
 class Bytes:
-    """The encoded bytes of an image, the suffix of its format, and its size in pixels."""
+    """The encoded bytes of an image, the suffix of its format, and its size in pixels as they are stored.
+
+    turned: whether its Exif data tell programs to turn or mirror it, which the miners were shown it without.
+    """
 
     data: bytes
     suffix: str
     width: int
     height: int
+    turned: bool
+
+    def is_as_mined(self, border: int) -> bool:
+        """Whether browsers and `datasets` show what the miners saw; `border`: pixels that those were not shown."""
+        return self.suffix in SHOWN.values() and not border and not self.turned
 
 
 class Originals:
@@ -74,13 +82,23 @@ class Originals:
         return data
 
 
+def source_specs(record: Mapping[str, Any], given: Sequence[str]) -> list[str]:
+    """The specs of the data sets that a mine.json names, or those given in their place."""
+    sources = record.get("sources")
+    named = [
+        one if isinstance(one, str) else one.get("spec")
+        for one in (sources if isinstance(sources, list) else ())
+        if isinstance(one, str | Mapping)
+    ]
+    return list(given) or [str(spec) for spec in named if spec]
+
+
 def mined_sources(record: Mapping[str, Any], given: Sequence[str], root: str | Path | None = None) -> list[DataSet]:
     """The data sets that a mine.json names, or those given in their place; `root` as `open_dataset` takes it.
 
     Raises DataError where one cannot be opened, or none is named.
     """
-    named = [one if isinstance(one, str) else one.get("spec") for one in record.get("sources") or ()]
-    specs = list(given) or [spec for spec in named if spec]
+    specs = source_specs(record, given)
     if not specs:
         raise DataError("mine.json names no data set; give those that were mined with --data")
     found = []
@@ -100,7 +118,7 @@ def as_mined(data: bytes) -> Bytes:
 def shown_everywhere(data: bytes, border: int) -> Bytes:
     """The bytes themselves where a browser shows what the classifiers saw; else those pixels as a PNG."""
     found = _described(data)
-    if found.suffix in SHOWN.values() and not border:
+    if found.is_as_mined(border):
         return found
     out = io.BytesIO()
     pixels(data, border).save(out, "PNG")
@@ -119,6 +137,7 @@ def _described(data: bytes) -> Bytes:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             form = image.format or ""
-            return Bytes(data, {**SHOWN, **OTHERS}.get(form, form.lower()), *image.size)
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
+            return Bytes(data, {**SHOWN, **OTHERS}.get(form, form.lower()), *image.size, turned)
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError(f"an image that was mined cannot be decoded: {error}") from error

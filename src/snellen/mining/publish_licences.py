@@ -1,12 +1,15 @@
 """The licence of each source of a published data set: as it was given, or as the authors of a known set state it."""
 
+import contextlib
+import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from snellen.datasets.members import member_of
-from snellen.datasets.names import canonical, is_family
+from snellen.datasets.names import canonical
+from snellen.datasets.spec import expand_data, parse_name
 from snellen.errors import DataError, UsageError
 
 # An identifier or an expression of SPDX (spdx.org/licenses); `unknown` says that it is not known.
@@ -41,22 +44,28 @@ class Licence:
         return name if name in OF_THE_HUB else "other"
 
 
-def licences_of(origins: Mapping[str, int], given: Sequence[str]) -> dict[str, Licence]:
+def licences_of(
+    origins: Mapping[str, int], given: Sequence[str], sources: Sequence[str] = (), others: Collection[str] = ()
+) -> dict[str, Licence]:
     """The licence of each origin; `origins`: how many images come from each.
 
+    sources: specs of the data sets that were mined: what a member's authors state holds for an origin that was opened
+    as this member, or that a data set of the Hub names, and for no folder that is called like it. others: further
+    origins, which no image that is published comes from.
+
     given: `ORIGIN=SPDX`, or the name of a file with a line of this form for each, which may name more than there are.
-    Raises UsageError for a text that is neither, for an origin that has two or that no image comes from, and for an
-    origin without one.
+    Raises UsageError for a text that is neither, for what is no licence, for an origin that has two or that no image
+    comes from, and for an origin without one.
     """
     named: dict[str, str] = {}
     for text in given:
-        for where, line in [("", text)] if "=" in text else _lines(text):
+        for where, line in [("", text)] if "=" in text and not _is_file(text) else _lines(text):
             origin, licence = _pair(where, line)
-            if not where and origin not in origins:
+            if not where and origin not in origins and origin not in others:
                 raise UsageError(f"--licence {line!r}: no image comes from there, but from {_listed(origins)}")
             if named.setdefault(origin, licence) != licence:
                 raise UsageError(f"--licence {where}{origin!r} has two: {named[origin]} and {licence}; leave one")
-    found = {one: Licence(named[one], "as given") if one in named else _stated(one) for one in origins}
+    found = {one: Licence(named[one], "as given") if one in named else _stated(one, sources) for one in origins}
     lacking = [origin for origin, licence in found.items() if licence is None]
     if lacking:
         images = sum(origins[origin] for origin in lacking)
@@ -74,18 +83,64 @@ def _pair(where: str, line: str) -> tuple[str, str]:
             f"--licence {where}{line!r}: expected ORIGIN=SPDX, as photos=CC-BY-4.0, or photos=unknown; "
             "spdx.org/licenses lists them"
         )
-    return origin, licence
+    return origin, _known(where, line, licence)
 
 
-def _stated(origin: str) -> Licence | None:
-    """What the authors of a member of the ImageNet family state; None where an origin is called like none."""
-    if not is_family(origin):
+def _known(where: str, line: str, licence: str) -> str:
+    """A licence as SPDX spells it, or one that the Hub alone knows; UsageError where it is neither."""
+    found = _spelled(licence) or (licence if licence.lower() in OF_THE_HUB else None)
+    if found is None:
+        near = difflib.get_close_matches(licence.lower(), sorted(OF_THE_HUB), n=1)
+        meant = f"did you mean {_spelled(near[0]) or near[0]}? " if near else ""
+        raise UsageError(
+            f"--licence {where}{line!r}: SPDX knows no {licence!r}; {meant}spdx.org/licenses lists them, and what is "
+            "none of these is LicenseRef-NAME"
+        )
+    return found
+
+
+def _spelled(licence: str) -> str | None:
+    """A licence as SPDX spells it; None where that knows none."""
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+    try:
+        return str(canonicalize_license_expression(licence))
+    except InvalidLicenseExpression:
+        return None
+
+
+def member_name(text: str) -> str | None:
+    """The member of the ImageNet family that a name means; None where it means none."""
+    try:
+        return canonical(text)
+    except DataError:
+        return None
+
+
+def _stated(origin: str, sources: Sequence[str]) -> Licence | None:
+    """What the authors of a member of the ImageNet family state; None where an origin is none of those opened."""
+    name = member_name(origin)
+    opened = {member_name(parse_name(one)) for spec in sources for one in _expanded(spec)}
+    if name is None or not (name in opened or any(spec.startswith("hub/") for spec in sources)):
         return None
     try:
-        member = member_of(canonical(origin))
+        member = member_of(name)
     except (DataError, KeyError):
         return None
     return Licence(member.licence, f"as {member.source} states it")
+
+
+def _expanded(spec: str) -> list[str]:
+    try:
+        return expand_data(spec)
+    except DataError:
+        return []
+
+
+def _is_file(text: str) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        return Path(text).is_file()
+    return False
 
 
 def _lines(text: str) -> list[tuple[str, str]]:

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from snellen.mining.publish_rows import without_folders
+from snellen.redact import command_without_folders, without_folders
 from snellen.report.tables import percent
 
 # Of a hash.
 HEX = re.compile(r"[0-9a-f]{32,}")
 SHOWN_HEX = 16
+# A place below a folder.
+BELOW = re.compile(r"(?!\.\.)[\w.+-]+(/(?!\.\.)[\w.+-]+)*")
 
 Rows = tuple[tuple[str, ...], ...]
 
@@ -121,14 +123,17 @@ def _pairs(found: Any) -> str:
     if not isinstance(found, Mapping):
         return _cell(found)
     cells = {str(name): _cell(value) for name, value in found.items()}
-    return ", ".join(f"{without_folders(name)} {text}" for name, text in cells.items() if text)
+    # Runs are named by their place below HARD.
+    return ", ".join(
+        f"{name if BELOW.fullmatch(name) else without_folders(name)} {text}" for name, text in cells.items() if text
+    )
 
 
 def _command(found: Any) -> str:
     words = found if isinstance(found, list) else [found]
     text = shlex.join(map(str, words)) if isinstance(found, list) else str(found)
     # `python -m snellen.cli mine` is the same command.
-    return re.sub(r"^\S+(?= mine\b)", "snellen", without_folders(" ".join(text.split())))
+    return re.sub(r"^.*?(?= mine\b)", "snellen", command_without_folders(" ".join(text.split())))
 
 
 def listed(names: Iterable[str]) -> str:

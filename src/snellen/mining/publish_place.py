@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from snellen.atomic import check_replaces, write_atomic, writing
+from snellen.atomic import check_replaces, create_atomic, write_atomic, writing
 from snellen.errors import UsageError
-from snellen.files import entries, exists, is_folder, make_folder, read_bytes, remove, sync_folder
+from snellen.files import entries, exists, files_below, is_folder, make_folder, read_bytes, remove, sync_folder
 from snellen.locks import only_here
 from snellen.places import cache_root, driver_of, has_folders, is_remote, key_of
 from snellen.store.find import reading
@@ -46,9 +46,9 @@ class Place:
 
 
 def published(out: Path) -> dict[str, Any] | None:
-    """The record of the data set that lies at OUT; None where nothing does.
+    """The record of the data set that lies at OUT; None where nothing does. Its card may be lacking.
 
-    Raises UsageError where something else does: nothing is ever written over.
+    Raises UsageError where something else does, or a file of it is lacking or cut: nothing is ever written over.
     """
     with reading(out):
         found = exists(out)
@@ -58,11 +58,36 @@ def published(out: Path) -> dict[str, Any] | None:
         if not inside or (is_remote(out) and CARD not in inside and MARK in inside):
             return None
         record = _record(out / RECORD)
-    if record is None or CARD not in inside:
-        raise UsageError(
-            f"{str(out)!r} is there and holds something else than this; nothing was written: choose another -o"
-        )
+        if record is None or not isinstance(record.get("files"), dict):
+            raise UsageError(
+                f"{str(out)!r} is there and holds something else than this; nothing was written: choose another -o"
+            )
+        sizes = _sizes(out)
+    for name, listed in record["files"].items():
+        if sizes.get(name) != listed["bytes"]:
+            there = "is not there" if name not in sizes else f"has {sizes[name]:,} of {listed['bytes']:,} bytes"
+            raise UsageError(
+                f"{str(out)!r} is damaged: {name!r} {there}; nothing was written: remove it, or choose another -o"
+            )
     return record
+
+
+def listed(folder: Path) -> dict[str, dict[str, Any]]:
+    """The bytes and sha256 of each file of a folder of this machine that is of the data, by its path in it."""
+    found = {}
+    for name, size in sorted(_sizes(folder).items()):
+        if not _is_lock(name):
+            with (folder / name).open("rb") as file:
+                found[name] = {"bytes": size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    return found
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """The bytes of each file below a folder, by its path in it."""
+    if is_remote(folder):
+        return {name: one.size for name, one in files_below(folder)}
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
 
 
 def _record(path: Path) -> dict[str, Any] | None:
@@ -74,10 +99,11 @@ def _record(path: Path) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def making(out: Path, key: str) -> Iterator[Place]:
+def making(out: Path, work: str, content: str) -> Iterator[Place]:
     """A folder to write into, which becomes OUT when the block ends well.
 
-    key: what makes the files of `Place.work` worth keeping; those of another are removed. Raises what `writing` does.
+    work: what makes the files of `Place.work` worth keeping; those of another are removed. content: what tells this
+    data set from others: in a store only the copy of the same one goes on. Raises what `writing` does.
     """
     place = _place(out)
     if is_remote(out):
@@ -85,12 +111,12 @@ def making(out: Path, key: str) -> Iterator[Place]:
     with writing(place.folder):
         make_folder(place.folder)
         with only_here(place.folder, LOCK):
-            _cleared(place, key)
+            _cleared(place, work)
             yield place
             _sync(place.folder)
             if is_remote(out):
                 with writing(out, begun=True):
-                    _copy(place.folder, out, key)
+                    _copy(place.folder, out, content)
                 shutil.rmtree(place.folder)
             else:
                 _name(place.folder, out.absolute())
@@ -101,7 +127,9 @@ def tidy(out: Path) -> None:
     """Remove what a command left that ended when all but this was done."""
     place = _place(out)
     shutil.rmtree(place.work, ignore_errors=True)
-    if not is_remote(out):
+    if is_remote(out):
+        remove(out / MARK)
+    else:
         _unlock(out)
 
 
@@ -119,9 +147,10 @@ def renew(out: Path, files: dict[str, bytes], record: dict[str, Any]) -> None:
     Raises UsageError where somebody has changed it since.
     """
     with reading(out):
-        old, before = read_bytes(out / CARD), _record(out / RECORD) or {}
+        before = _record(out / RECORD) or {}
         known = before.get("cards") or []
-    if hashlib.sha256(old).hexdigest() not in known:
+        edited = has_card(out) and hashlib.sha256(read_bytes(out / CARD)).hexdigest() not in known
+    if edited:
         raise UsageError(f"{str(out / CARD)!r} was edited since it was published; move it away, or choose another -o")
     cards = [*known, hashlib.sha256(files[CARD]).hexdigest()]
     with writing(out, begun=True):
@@ -132,6 +161,12 @@ def renew(out: Path, files: dict[str, bytes], record: dict[str, Any]) -> None:
         write_atomic(out / RECORD, encoded({**record, "cards": cards}))
         for name in set(SHOWN) - set(files):
             remove(out / name)
+
+
+def has_card(out: Path) -> bool:
+    """Whether the card is there."""
+    with reading(out):
+        return exists(out / CARD)
 
 
 def encoded(record: dict[str, Any]) -> bytes:
@@ -192,18 +227,18 @@ def _unlock(out: Path) -> None:
 
 
 def _copy(folder: Path, out: Path, key: str) -> None:
-    """Copy a folder into a store, the card last."""
-    mark = _record(out / MARK)
-    if mark is None:
+    """Copy a folder into a store, the card last; only where nothing is, or a part of the same."""
+    if _record(out / MARK) is None:
         if entries(out):
             raise UsageError(f"{str(out)!r} is there and holds something else; nothing was written: choose another -o")
         make_folder(out)
-    elif mark.get("key") != key:
+        create_atomic(out / MARK, encoded({"format": FORMAT, "key": key}))
+    names = [name for name in sorted(_sizes(folder)) if not _is_lock(name)]
+    strange = {name for name in _sizes(out) if not name.endswith(".tmp")} - {*names, MARK}
+    if strange or (_record(out / MARK) or {}).get("key") != key:
         raise UsageError(f"{str(out)!r} holds a part of another data set; remove it, or choose another -o")
-    write_atomic(out / MARK, encoded({"format": FORMAT, "key": key}))
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     last = (RECORD, CARD)
-    for name in (*(name for name in names if name not in last and not _is_lock(name)), *last):
+    for name in (*(name for name in names if name not in last), *last):
         target = out / name
         make_folder(target.parent)
         if has_folders(out):  # a file server has no whole puts

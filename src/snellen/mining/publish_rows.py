@@ -1,6 +1,5 @@
 """Which images of a hard set are published, and what the data set says of each."""
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,13 +7,15 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from snellen.errors import UsageError
+from snellen.errors import DataError, UsageError
 from snellen.labels import ClassSpace
 from snellen.mining.hardset import HardImage, HardSet
+from snellen.redact import without_folders
 
 Choice = Literal["keep", "drop"]
 # Why an image is left out.
 DROPPED, DUPLICATE, UNDECIDED = "dropped in the review", "a duplicate of another", "undecided"
+CONTAMINATED = "in the reference that duplicates were looked for in"
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 # What ImageNet-Hard has on the Hub, in its order, and what is added to it.
@@ -62,7 +63,7 @@ ABOUT = {
     "answer_share": "for which share of the views",
     "reviewers": "who decided",
     "reasons": "why, where they said so",
-    "suspect": "why its label is doubted; null where it is not",
+    "suspect": "why the label it has here is doubted; null where it is not, or was mended",
     "suspect_score": "how much",
     "suspect_label": "classes that it may be instead",
 }
@@ -73,10 +74,12 @@ class Selection:
     """What is published of a hard set.
 
     images: in the order of candidates.parquet; left_out: by id, why each of the others is not.
+    at_odds: ids of images that are published and of which a duplicate has other labels, both by what people decided.
     """
 
     images: tuple[HardImage, ...]
     left_out: Mapping[str, str]
+    at_odds: tuple[str, ...] = ()
 
     @property
     def by_id(self) -> dict[str, HardImage]:
@@ -90,17 +93,18 @@ def select(
     """The images to publish.
 
     duplicates: the rows of duplicates.parquet. undecided: what to do with images that nobody decided on; None: there
-    must be none. copies: what to do with duplicates: of each cluster that the reference has no part in one stays.
+    must be none. copies: what to do with duplicates: of each cluster that the reference has no part in one stays, which
+    is one that people decided on if there is such.
     Raises UsageError where a choice is missing, and where no image is left.
     """
-    open_images = [image for image in hard_set.images if image.status == "undecided"]
+    dropped = {image.mined.id: DROPPED for image in hard_set.images if image.status == "dropped"}
+    twins = _copies(hard_set, duplicates, dropped) if copies == "drop" else {}
+    open_images = [image for image in hard_set.images if image.status == "undecided" and image.mined.id not in twins]
     if open_images and undecided is None:
-        raise UsageError(_open(hard_set, open_images, duplicates, copies))
-    left_out = {image.mined.id: DROPPED for image in hard_set.images if image.status == "dropped"}
+        raise UsageError(_open(hard_set, open_images, len(twins)))
+    left_out = {**dropped, **twins}
     if undecided == "drop":
         left_out |= {image.mined.id: UNDECIDED for image in open_images}
-    if copies == "drop":
-        left_out |= dict.fromkeys(_copies(hard_set, duplicates, left_out), DUPLICATE)
     kept = tuple(image for image in hard_set.images if image.mined.id not in left_out)
     if not kept:
         folder = str(hard_set.mined.folder)
@@ -110,7 +114,7 @@ def select(
             f"no image of {folder!r} is left to publish: {told(left_out)}; change --undecided or --duplicates, or "
             "review it again"
         )
-    return Selection(kept, left_out)
+    return Selection(kept, left_out, _at_odds(kept, hard_set, duplicates))
 
 
 def told(left_out: Mapping[str, str]) -> str:
@@ -123,12 +127,9 @@ def told(left_out: Mapping[str, str]) -> str:
     return ", ".join(f"{reasons.count(reason)} {reason}" for reason in dict.fromkeys(reasons))
 
 
-def _open(
-    hard_set: HardSet, open_images: Sequence[HardImage], duplicates: Sequence[Mapping[str, Any]], copies: Choice
-) -> str:
+def _open(hard_set: HardSet, open_images: Sequence[HardImage], twins: int) -> str:
     in_conflict = {conflict.image.id for conflict in hard_set.conflicts}
     conflicts = sum(image.mined.id in in_conflict for image in open_images)
-    twins = len(_copies(hard_set, duplicates, {})) if copies == "drop" else 0
     return (
         f"{len(open_images)} of {len(hard_set.images)} images are undecided, {conflicts} of them in conflict"
         f"{f'; {twins} are duplicates of others and are left out' if twins else ''}: give --undecided keep or "
@@ -136,24 +137,52 @@ def _open(
     )
 
 
-def _copies(hard_set: HardSet, duplicates: Sequence[Mapping[str, Any]], left_out: Mapping[str, str]) -> list[str]:
-    """Images of which another is published, or which the reference has."""
-    there = {image.mined.id for image in hard_set.images} - set(left_out)
-    clusters: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
-    for row in duplicates:
-        clusters[row["cluster"]].append(row)
-    found = []
-    for rows in clusters.values():
-        ours = [row for row in rows if row["id"] in there and not row.get("reference")]
-        best = next((row for row in ours if row["kept"]), ours[0] if ours else None)
-        stays = None if any(row.get("reference") for row in rows) else best
-        found += [row["id"] for row in ours if row is not stays]
+def _copies(hard_set: HardSet, duplicates: Sequence[Mapping[str, Any]], dropped: Mapping[str, str]) -> dict[str, str]:
+    """Images of which another is published, or which the reference has, and which of the two."""
+    found: dict[str, str] = {}
+    for rows in _clusters(duplicates):
+        ours = [row for row in rows if row["id"] in hard_set.by_id and not row.get("reference")]
+        ours = [row for row in ours if row["id"] not in dropped]
+        if any(row.get("reference") for row in rows):
+            found |= dict.fromkeys((row["id"] for row in ours), CONTAMINATED)
+            continue
+        ours.sort(key=lambda row: (hard_set.by_id[row["id"]].status == "undecided", not row["kept"]))
+        found |= dict.fromkeys((row["id"] for row in ours[1:]), DUPLICATE)
     return found
 
 
+def _at_odds(kept: Sequence[HardImage], hard_set: HardSet, duplicates: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    there, found = {image.mined.id for image in kept}, []
+    for rows in _clusters(duplicates):
+        ours = [hard_set.by_id[row["id"]] for row in rows if row["id"] in hard_set.by_id and not row.get("reference")]
+        labels = {image.labels for image in ours if image.status in ("kept", "relabelled")}
+        if len(labels) > 1:
+            found += [image.mined.id for image in ours if image.mined.id in there]
+    return tuple(found)
+
+
+def _clusters(duplicates: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    clusters: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in duplicates:
+        clusters[row["cluster"]].append(row)
+    return list(clusters.values())
+
+
 def row_of(image: HardImage, space: ClassSpace, suspect: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What is said of an image, by the columns of `SCHEMA` that do not depend on its bytes."""
+    """What is said of an image, by the columns of `SCHEMA` that do not depend on its bytes.
+
+    suspect: its row of suspects.parquet; what that says of other labels than those that are published is left out.
+    Raises DataError where it is of other classes.
+    """
     mined, suspect = image.mined, suspect or {}
+    told = (*(suspect.get("proposed") or ()), *(suspect.get("labels") or ()))
+    if not all(0 <= label < len(space) for label in told):
+        raise DataError(
+            f"suspects.parquet: {mined.image_id!r} has a class outside 0 … {len(space) - 1}; "
+            "run `snellen suspects` again"
+        )
+    if set(suspect.get("labels") or mined.labels) != set(image.labels):
+        suspect = {}
     deciding = [one for one in image.standing if image.status != "undecided" and one.verdict != "unsure"]
     return {
         "label": list(image.labels),
@@ -174,12 +203,3 @@ def row_of(image: HardImage, space: ClassSpace, suspect: Mapping[str, Any] | Non
         "suspect_score": suspect.get("score"),
         "suspect_label": list(suspect.get("proposed") or ()),
     }
-
-
-def without_folders(text: str) -> str:
-    """A spec or a command whose absolute paths keep their last part only: what is published names no folder here.
-
-    >>> without_folders("snellen mine /home/me/photos -m timm/x@/models/w.safetensors,mean=0.5 -o s3://b/hard")
-    'snellen mine photos -m timm/x@w.safetensors,mean=0.5 -o s3://b/hard'
-    """
-    return re.sub(r"(?<![\w.:/~-])~?/(?:[^\s/,'\"]+/)*(?=[^\s/,'\"])", "", text)

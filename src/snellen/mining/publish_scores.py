@@ -1,11 +1,10 @@
 """How given runs do on the images that are published, with intervals, and which of them a paired test tells apart."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from snellen.analysis.accuracy import Share, share
 from snellen.analysis.compare import groups
@@ -15,6 +14,10 @@ from snellen.errors import UsageError
 from snellen.labels import ClassSpace
 from snellen.mining.mined import image_key
 from snellen.store import Run
+from snellen.store.mined import passes
+
+# Of the images that one model was shown, the share that another must have been shown to be compared with it.
+COVERED = 0.9
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,11 @@ class Target:
 
 @dataclass(frozen=True)
 class RunScore:
-    """One model on the images that its runs were shown.
+    """One model on the images that the runs of all models were shown.
 
-    name: short; view: `own transform` or `1-crop`; letters: models that share one cannot be told apart, on the images
-    that all were shown; "" where there is nothing to compare.
-    against: how the best model differs from this one, paired, on the images that both were shown; None for the best.
+    name: short; view: `own transform` or `1-crop`; letters: models that share one cannot be told apart; "" where there
+    is nothing to compare.
+    against: how the best model differs from this one, paired; None for the best. miner: whether it mined the images.
     """
 
     name: str
@@ -40,14 +43,17 @@ class RunScore:
     accuracy: Share
     letters: str
     against: ShareDifference | None
+    miner: bool = False
 
 
 def score_runs(
-    runs: Sequence[Run], targets: Mapping[str, Target], space: ClassSpace
+    runs: Sequence[Run], targets: Mapping[str, Target], space: ClassSpace, miners: Collection[str] = ()
 ) -> tuple[list[RunScore], list[str]]:
     """Score runs on the images that are published, by their ids; best model first, and notes on what is left out.
 
-    Runs of one model on several data sets count as one. Raises UsageError where no run has an image of these.
+    Runs of one model on several data sets count as one. All are scored on the images that all were shown; one that was
+    shown fewer than `COVERED` of those that another was is left out. miners: specs of those that mined the images.
+    Raises UsageError where no run has an image of these.
     """
     notes: list[str] = []
     found: dict[tuple[str, str, str], dict[str, bool]] = defaultdict(dict)
@@ -67,16 +73,26 @@ def score_runs(
     if runs and not found:
         raise UsageError(f"no --run fits: {'; '.join(notes)}")
     names = dict(zip(first, short_names(list(first.values())), strict=True))
-    order = sorted(found, key=lambda key: -sum(found[key].values()) / len(found[key]))
-    letters = _letters({names[key]: found[key] for key in order})
+    most = max(map(len, found.values()), default=0)
+    for key in [key for key, one in found.items() if len(one) < COVERED * most]:
+        shown = len(found.pop(key))
+        notes.append(f"{names[key]} is left out: it was shown {shown:,} of these images, another {most:,}")
+    images = sorted(set.intersection(*(set(one) for one in found.values()))) if found else []
+    rows = {key: np.array([one[image] for image in images], bool) for key, one in found.items()}
+    order = sorted(rows, key=lambda key: -rows[key].sum())
+    letters = groups({names[key]: rows[key] for key in order}) if len(order) > 1 else {}
+    # All at once: their p-values are corrected together.
+    others = {names[key]: (rows[order[0]], rows[key]) for key in order[1:]}
+    against = dict(zip(order[1:], differences(others), strict=True)) if others else {}
     return [
         RunScore(
             names[key],
             key[0],
             key[2],
-            share(np.array(list(found[key].values()), bool)),
+            share(rows[key]),
             letters.get(names[key], ""),
-            _difference(names[key], found[order[0]], found[key]) if key != order[0] else None,
+            against.get(key),
+            key[0] in miners,
         )
         for key in order
     ], notes
@@ -84,6 +100,8 @@ def score_runs(
 
 def _unfit(run: Run, space: ClassSpace) -> tuple[str, str]:
     """Why a run cannot be scored, "" where it can, and which of its views is."""
+    if not run.commits and passes(run.path):
+        return "a mined run has no accuracy, since an image leaves at the first right view", ""
     if len(run.grid) > 1 and run.grid.one_crop is None:
         return "it has no view that stands for the image", ""
     if run.class_space.keys != space.keys:
@@ -108,18 +126,3 @@ def _right(run: Run, targets: Mapping[str, Target]) -> dict[str, bool]:
     zoom = run.grid.one_crop or 0  # of a single view the first
     right = run.score(run.answers()[rows][:, [zoom]], [targets[ids[row]].labels for row in rows])
     return {ids[row]: bool(one) for row, one in zip(rows, right[:, 0], strict=True)}
-
-
-def _letters(right: Mapping[str, Mapping[str, bool]]) -> dict[str, str]:
-    common = set.intersection(*(set(one) for one in right.values())) if len(right) > 1 else set()
-    images = sorted(common)
-    return groups({name: _row(one, images) for name, one in right.items()}) if images else {}
-
-
-def _difference(name: str, best: Mapping[str, bool], other: Mapping[str, bool]) -> ShareDifference | None:
-    images = sorted(best.keys() & other.keys())
-    return differences({name: (_row(best, images), _row(other, images))})[0] if images else None
-
-
-def _row(right: Mapping[str, bool], images: Sequence[str]) -> NDArray[np.bool_]:
-    return np.array([right[image] for image in images], bool)

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import tarfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,17 +23,22 @@ SPLIT = "validation"
 SHARD_BYTES = 490 * 10**6
 # Rows and bytes of images in a row group: what is held in memory, and what a reader of one image reads.
 GROUP_ROWS, GROUP_BYTES = 100, 32 * 2**20
-# A class's key that can be the name of a folder anywhere.
-PLAIN = re.compile(r"[^\W_][\w.+ -]{0,99}")
+# A class's key that can be the name of a folder anywhere, but for those that end in a dot or a space on Windows.
+PLAIN = re.compile(r"[^\W_]([\w.+ -]{0,98}[\w+-])?")
+# What `datasets` takes for a split where a folder is called so (`datasets.data_files`), and what stands for a key.
+RESERVED = re.compile(
+    r"(?i)(.*[-._ 0-9])?(train|training|validation|valid|dev|val|test|testing|eval|evaluation)([-._ 0-9].*)?|class-.*"
+)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """An image to be written: its bytes, the name of its file, and its row, by the other columns of `SCHEMA`."""
+    """An image to be written: its bytes, the name of its file, its row by the columns of `SCHEMA`, its licence."""
 
     data: bytes
     name: str
     row: dict[str, Any]
+    licence: str = ""
 
 
 Writer = Callable[[Path, Iterable[Sample], ClassSpace], None]
@@ -70,13 +76,12 @@ def webdataset(folder: Path, samples: Iterable[Sample], space: ClassSpace) -> No
 
 def image_folder(folder: Path, samples: Iterable[Sample], space: ClassSpace) -> None:
     """A folder for each class, by the first label of an image; all labels in labels.csv, all else in metadata.jsonl."""
+    folders = class_folders(space)
     ids: list[str] = []
     labels: list[list[int]] = []
 
     def named(one: Sample) -> str:
-        label = one.row["label"][0]
-        key = space.keys[label]
-        ids.append(f"{key if PLAIN.fullmatch(key) else label}/{one.name}")
+        ids.append(f"{folders[one.row['label'][0]]}/{one.name}")
         labels.append(one.row["label"])
         return ids[-1]
 
@@ -84,18 +89,36 @@ def image_folder(folder: Path, samples: Iterable[Sample], space: ClassSpace) -> 
     (folder / "labels.csv").write_bytes(encode_labels(ids, labels, space))
 
 
+def class_folders(space: ClassSpace) -> list[str]:
+    """The folder of each class: its key, or `class-7` where that is no name of a folder anywhere, or means something.
+
+    >>> class_folders(ClassSpace.of_names(["cat", "a/b", "test", "Dog", "dog"], "pets"))
+    ['cat', 'class-1', 'class-2', 'class-3', 'class-4']
+    """
+    alike = Counter(key.casefold() for key in space.keys)  # one folder where names are told apart without case
+    plain = [PLAIN.fullmatch(key) and not RESERVED.fullmatch(key) and alike[key.casefold()] == 1 for key in space.keys]
+    return [key if fits else f"class-{k}" for k, (key, fits) in enumerate(zip(space.keys, plain, strict=True))]
+
+
 def coco(folder: Path, samples: Iterable[Sample], space: ClassSpace) -> None:
     """Files below `images/`, and annotations.json in COCO's form: a category for each class, a box of the whole image.
 
     The box makes readers of detections take it; ids of categories are those of classes.
     """
-    rows = _write_files(folder, samples, lambda one: f"images/{one.name}")
+    licences: dict[str, int] = {}
+
+    def named(one: Sample) -> str:
+        known.append(licences.setdefault(one.licence, len(licences) + 1))
+        return f"images/{one.name}"
+
+    known: list[int] = []
+    rows = _write_files(folder, samples, named)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, (name, row) in enumerate(rows, 1):
         width, height = row["width"], row["height"]
         images.append({"id": number, "file_name": name.removeprefix("images/"), "width": width, "height": height})
-        images[-1] |= {"key": row["id"], "origin": row["origin"]}
+        images[-1] |= {"key": row["id"], "origin": row["origin"], "license": known[number - 1]}
         for label in row["label"]:
             annotations.append(
                 {"id": len(annotations) + 1, "image_id": number, "category_id": label, "iscrowd": 0}
@@ -105,7 +128,8 @@ def coco(folder: Path, samples: Iterable[Sample], space: ClassSpace) -> None:
         {"id": k, "name": name, "supercategory": key}
         for k, (key, name) in enumerate(zip(space.keys, space.names, strict=True))
     ]
-    found = {"info": {}, "licenses": [], "images": images, "annotations": annotations, "categories": categories}
+    texts = [{"id": number, "name": text, "url": ""} for text, number in licences.items()]
+    found = {"info": {}, "licenses": texts, "images": images, "annotations": annotations, "categories": categories}
     (folder / "annotations.json").write_bytes(_json(found))
 
 

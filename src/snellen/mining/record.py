@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from snellen.errors import DataError, RunMismatch
 from snellen.files import make_folder
 from snellen.labels import ClassSpace
 from snellen.locks import Lock, Say, only_here
-from snellen.mining.mined import FORMAT, read_record
+from snellen.mining.mined import FORMAT, is_finished, read_record
 
 Record = dict[str, Any]
 
@@ -39,8 +40,9 @@ def new_record(configuration: Mapping[str, Any], space: ClassSpace, created: str
 def open_hard(hard: Path, record: Record, say: Say) -> Iterator[tuple[Record, Lock]]:
     """Hold a HARD folder for mining; gives its mine.json, or the new one where there was none.
 
-    Raises RunMismatch, and touches nothing, where it holds a hard set that was mined otherwise and that this one does
-    not extend; UsageError where another process is at work there or nothing can be written.
+    One that was begun and not finished is replaced, unless it was mined alike. Raises RunMismatch, and touches nothing,
+    where it holds a hard set that was mined otherwise and that this one does not extend; UsageError where another
+    process is at work there or nothing can be written.
     """
     with contextlib.ExitStack() as stack:
         with writing(hard):
@@ -48,15 +50,33 @@ def open_hard(hard: Path, record: Record, say: Say) -> Iterator[tuple[Record, Lo
             make_folder(hard)
             lock = stack.enter_context(only_here(hard, say=say))
             create_atomic(hard / "mine.json", _encoded(record))
-        before = _check(hard, record)
+            before = _check(hard, record)
+            if before is None:
+                lock.check()
+                write_atomic(hard / "mine.json", _encoded(record))
         yield before or record, lock
 
 
-def finish(hard: Path, lock: Lock, record: Record, table: pa.Table) -> Record:
-    """Write candidates.parquet, and then mine.json, which names its hash; gives what mine.json holds."""
+def refuse(hard: Path, lock: Lock, before: Record, reason: str) -> None:
+    """Note why there is no hard set, where there was none before."""
+    if not is_finished(before):
+        with writing(hard, begun=True):
+            lock.check()
+            write_atomic(hard / "mine.json", _encoded({**before, "refused": reason}))
+
+
+def finish(
+    hard: Path, lock: Lock, before: Record, record: Record, table: pa.Table, session: Mapping[str, Any]
+) -> Record:
+    """Write candidates.parquet, and then mine.json, which names its hash; gives what mine.json holds.
+
+    before: what it held. session: is added to its sessions where anything else has changed.
+    """
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     done = {**record, "candidates": hashlib.sha256(buffer.getvalue()).hexdigest()}
+    if session["views"] or {**done, "sessions": before["sessions"]} != before:
+        done["sessions"] = [*before["sessions"], dict(session)]
     with writing(hard, begun=True):
         lock.check()
         write_atomic(hard / "candidates.parquet", buffer.getvalue())
@@ -69,16 +89,24 @@ def _encoded(record: Record) -> bytes:
 
 
 def _check(hard: Path, wanted: Record) -> Record | None:
-    """The mine.json of a folder, None where there is none; RunMismatch where it is of another hard set."""
+    """The mine.json of a folder; RunMismatch where it is of another hard set.
+
+    None where there is none, or one of a mining that found nothing or did not end: its runs are kept apart from it.
+    """
     there = read_record(hard)
     if there is None:
         return None
     before, now = there.get("configuration"), wanted["configuration"]
+    if not is_finished(there):
+        alike = all(there.get(name) == wanted[name] for name in ("configuration", "space", "keys"))
+        return there if alike else None
     if not isinstance(before, dict) or before.keys() != now.keys():
         raise DataError(f"{str(hard / 'mine.json')!r} does not say how it was mined; choose another -o")
     differs = [
-        *(name for name in ("precision", "miners_required") if before[name] != now[name]),
-        *(name for name in ("miners", "data") if any(one not in now[name] for one in before[name])),
+        *(["precision"] if before["precision"] != now["precision"] else []),
+        *(["miners_required"] if _required(before).isdisjoint(_required(now)) else []),
+        *(["miners"] if any(one not in now["miners"] for one in before["miners"]) else []),
+        *(["data"] if any(one not in map(_source, now["data"]) for one in map(_source, before["data"])) else []),
         *(["limit"] if now["limit"] is not None and now["limit"] < (before["limit"] or float("inf")) else []),
         *(["classes"] if (there["space"], there["keys"]) != (wanted["space"], wanted["keys"]) else []),
     ]
@@ -89,6 +117,18 @@ def _check(hard: Path, wanted: Record) -> Record | None:
             "and what is new"
         )
     return there
+
+
+def _required(configuration: Mapping[str, Any]) -> set[int | None]:
+    """The ways to say how many miners must fail: all are None, and as many as there are."""
+    required, miners = configuration["miners_required"], len(configuration["miners"])
+    return {required, miners if required is None else required, None if required == miners else required}
+
+
+def _source(one: Mapping[str, Any]) -> tuple[str, str | None]:
+    """A data set and its labels; a file is the same by whatever path it is named."""
+    spec, labels = one["spec"], one["labels"]
+    return spec, os.path.realpath(labels) if labels and os.path.isfile(labels) else labels
 
 
 def _short(configuration: Mapping[str, Any], name: str) -> str:

@@ -24,6 +24,8 @@ WIDTHS = {"4k": 3840}
 MOST_HIGH = 2
 # Of the source, pixels: what of a tile is used, and what is shown around it, which covers 40 convolutions of 3 × 3.
 TILE, CONTEXT = 144, 40
+# Lanczos enlarges what is left to be enlarged by less than this: once more through the network would cost its square.
+ENOUGH = 1.5
 # Columns that are reduced at a time.
 STRIP = 256
 # Of the JPEG files; no chroma is left out.
@@ -61,7 +63,8 @@ def target_size(width: int, height: int, wide: int) -> tuple[int, int]:
 def enlarge(image: Image.Image, wide: int, network: Network | None) -> Image.Image:
     """An RGB image `wide` pixels wide, see `target_size`; itself where it is as wide already.
 
-    network: what enlarges it, as often as it takes; None: Lanczos. Raises DataError where the network makes no image.
+    network: what enlarges it, until less than `ENOUGH` is left for Lanczos; None: Lanczos. Raises DataError where the
+    network makes no image.
     """
     size = target_size(*image.size, wide)
     if size == image.size:
@@ -69,7 +72,7 @@ def enlarge(image: Image.Image, wide: int, network: Network | None) -> Image.Ima
     if network is None:
         return image.resize(size, Image.Resampling.LANCZOS)
     source: Pixels = np.asarray(image)
-    while source.shape[1] * network.scale < size[0]:
+    while size[0] >= ENOUGH * source.shape[1] * network.scale:
         source = np.concatenate(list(bands(source, network)))
     return Image.fromarray(_reduced(bands(source, network), size, source.shape[0] * network.scale))
 
@@ -109,7 +112,7 @@ def _tile(source: Pixels, network: Network, top: int, bottom: int, left: int, ri
 
 
 def _reduced(made: Iterator[Pixels], size: tuple[int, int], height: int) -> Pixels:
-    """Bands of `height` rows in all, reduced by Lanczos, in width and then in height."""
+    """Bands of `height` rows in all, resized by Lanczos, in width and then in height."""
     narrow = np.empty((height, size[0], 3), np.uint8)
     at = 0
     for band in made:

@@ -1,6 +1,5 @@
 """Super-resolution networks from files, by spandrel, which knows their architectures by the names of their weights."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +69,3 @@ def _levels(made: "torch.Tensor", name: str) -> Pixels:
         raise ModelError(f"{name} makes values that are no numbers; its file may be damaged")
     found = (made[0] * 255).round().byte().permute(1, 2, 0).cpu().numpy()
     return np.ascontiguousarray(found)
-
-
-def described(network: Network | None) -> Mapping[str, str]:
-    """What the record of a published data set says of how images were enlarged."""
-    return {"name": "Lanczos"} if network is None else {"name": network.name, "sha256": network.sha256}

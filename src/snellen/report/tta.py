@@ -1,5 +1,6 @@
 """Test-time methods as a table on a terminal and as a figure: accuracy against what it costs."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,32 +19,39 @@ def print_methods(results: MethodResults, console: Console) -> None:
     published = any(row.published for row in results.rows)
     timed = results.timed
     base = results.rows[0].baseline
-    title = f"{results.model} on {results.data} ({results.precision}), labels {results.labels}"
+    title = f"{results.model} on {results.data} ({results.precision}), by the labels {results.labels!r}"
     console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
     table = Table()
     table.add_column("method", overflow="fold")
     heads = ["top-1 % [95 %]", "n", "forwards", *(["ms", "of it views", "front"] if timed else ["front"])]
-    heads += [f"against {base}", "p (Holm)", *(["published", "difference"] if published else [])]
+    compared = len(results.rows) > 1  # one method has nothing to be compared with
+    heads += [f"against {base}", "p (Holm)"] if compared else []
+    heads += ["published", "difference"] if published else []
     for head in heads:
         table.add_column(head, justify="right", no_wrap=head.startswith("top"))
     for row in results.rows:
-        table.add_row(*_cells(row, results.rows, timed, published))
+        table.add_row(*_cells(row, timed, compared, published))
     console.print(table)
     notes = [
         "forwards: mean forward passes an image"
         + ("; a gradient step's backward passes show in ms." if timed else "."),
         "front: no other method is as accurate for less, in forwards (f)" + (" or in ms (t)." if timed else "."),
-        f"against {base}: images that only the method, only {base} gets right; p: McNemar's exact test.",
     ]
+    if compared:
+        notes.append(f"against {base}: images that only the method, only {base} gets right; p: McNemar's exact test.")
     if timed:
         notes.insert(
-            1, "ms: what an image costs by this method alone, batches full; views: decoding, cutting, augmenting."
+            1,
+            "ms: what an image costs by this method alone, batches full; views: decoding, cutting, augmenting. "
+            "Measured once: what else the machine does counts, and methods a few percent apart may change places.",
         )
     for note in notes:
         console.print(note, style="dim", markup=False, highlight=False, soft_wrap=True)
     for ratio in memo_ratios(results.rows):
         console.print(ratio, markup=False, highlight=False, soft_wrap=True)
     for row in results.rows:
+        if fewer := _fewer(row):
+            console.print(fewer, style="yellow", markup=False, highlight=False, soft_wrap=True)
         if row.unanswered:
             text = (
                 f"{row.method} has no answer to {row.unanswered} of {row.accuracy.n} images, which count as wrong: the "
@@ -61,14 +69,24 @@ def print_methods(results: MethodResults, console: Console) -> None:
     print_errors(results.errors, console)
 
 
-def _cells(row: MethodResult, rows: Sequence[MethodResult], timed: bool, published: bool) -> list[str]:
+def _fewer(row: MethodResult) -> str | None:
+    """What to say where a run's cover has fewer zooms than a method asked for."""
+    asked = re.search(r"top(\d+)@.*?(\+flip)?$", row.method)
+    views = round(row.forwards / (2 if asked and asked[2] else 1)) if row.forwards > 0 else 0
+    if asked is None or not 0 < views < int(asked[1]):
+        return None
+    return f"{row.method}: {views} of {asked[1]} zooms; no other gets an image of that run right that these do not."
+
+
+def _cells(row: MethodResult, timed: bool, compared: bool, published: bool) -> list[str]:
     share = row.accuracy
     front = "".join(letter for letter, on in zip("ft", row.front, strict=True) if on)
     cells = [escape(row.method), f"{percent(share.value)} [{100 * share.low:.1f}, {100 * share.high:.1f}]"]
     cells += [str(share.n), f"{row.forwards:.1f}"]
     cells += [f"{row.ms:.1f}", f"{row.views_ms:.1f}"] if timed else []
     cells += [front or "–"]
-    cells += [f"+{row.test.only_a} −{row.test.only_b}", f"{row.p:.3g}"] if row.test else ["–", "–"]
+    if compared:
+        cells += [f"+{row.test.only_a} −{row.test.only_b}", f"{row.p:.3g}"] if row.test else ["–", "–"]
     if published:
         cells.append("\n".join(f"{p.value:.2f}" for p in row.published) or "–")
         cells.append("\n".join(f"{100 * share.value - p.value:+.2f}" for p in row.published) or "–")

@@ -90,7 +90,11 @@ def as_markdown(table: Table) -> str:
 
 def markdown(text: str) -> str:
     """Plain text that Markdown leaves as it is."""
-    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", " ".join(text.split()))
+    escaped = re.sub(r"([\\`*_\[\]<>|#~&])", r"\\\1", " ".join(text.split()))
+    # Addresses and names of users would become links, of users who are told: Hub and GitHub look for them in what is
+    # shown, where an escape is gone already and only a comment stands between.
+    escaped = re.sub(r"(?<![\w/.])@(?=\w)", "@<!-- -->", escaped)
+    return re.sub(r"(?i)(?<=www)\.|(?<=[a-z]):(?=//)", r"\\\g<0>", escaped)
 
 
 def _markdown_cell(cell: Text) -> str:

@@ -1,5 +1,6 @@
 """Reading a run: the long table, the answers as arrays, and whether they are right by any label source."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -169,9 +170,10 @@ class Run:
         """Whether all its probabilities were kept (`--keep-probs`)."""
         kinds = {kind for commit in self.commits.values() for kind in commit["files"]}
         if "probs" in kinds:
+            model = f"-m {shlex.quote(self.model)} --precision {self.record['model']['precision']}"
             raise UsageError(
-                f"{str(self.path)!r} keeps probabilities as float16, which is no longer read; "
-                "run its `snellen study --keep-probs` again to redo them"
+                f"{str(self.path)!r} keeps probabilities as float16, which is no longer read; run `snellen study "
+                f"{shlex.quote(self.data)} {model} --keep-probs` again, with its -o, to redo them"
             )
         return "logprobs" in kinds
 

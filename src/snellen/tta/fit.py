@@ -72,7 +72,8 @@ def fit(
     Method: Angelopoulos, Bates, Fisch, Lei, Schuster 2022, "Conformal Risk Control", arXiv 2208.02814, theorem 1.
     """
     if not LOWEST_ERROR <= error < 1:
-        raise UsageError(f"error={error}: expected a number from {LOWEST_ERROR:g} to less than 1")
+        hint = f"; {error:g} % is {error / 100:g}" if 1 <= error < 100 else ""
+        raise UsageError(f"error={error:g}: expected a number from {LOWEST_ERROR:g} to less than 1{hint}")
     if views < 2:
         raise UsageError(f"views={views}: expected at least 2")
     grid = _common_grid(runs)

@@ -42,7 +42,8 @@ def places_in(run: Run, rules: Sequence[ViewRule]) -> NDArray[np.intp]:
     lacking = sum(rule not in place for rule in rules)
     if lacking:
         raise UsageError(
-            f"the run's grid {run.grid.name!r} lacks {lacking} of {len(rules)} views; give DATA and -m MODEL instead"
+            f"the run's grid {run.grid.name!r} lacks {lacking} of {len(rules)} views (crops and mirrored views are no "
+            "zooms); give DATA and -m MODEL instead"
         )
     return np.array([place[rule] for rule in rules], np.intp)
 
@@ -69,9 +70,10 @@ def _stored(run: Run, zooms: NDArray[np.intp], merge: Merge) -> tuple[NDArray[np
     if len(zooms) == 1:  # each merge of one view orders the classes as the view does
         return _columns(run, lambda column: run.answers(column)[:, zooms[0]])
     if group is None or merge.name not in STORED_MERGES:
+        held = ", ".join(f"paper:{name.removeprefix('zoom-')}" for name in groups)
         raise UsageError(
-            f"{str(run.path)!r} kept no probabilities, so it has mean and max over {', '.join(groups)} only, not "
-            f"{merge} of {len(zooms)} views; make the run again with `snellen study --keep-probs` in another -o"
+            f"{str(run.path)!r} kept no probabilities, so it has mean and max of {held} only; make the run again with "
+            "`snellen study --keep-probs` in another -o"
         )
     table = run.table("merged")
     part = table.filter(pc.and_(pc.equal(table["group"], group), pc.equal(table["merge"], merge.name)))

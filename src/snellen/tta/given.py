@@ -16,6 +16,9 @@ from snellen.errors import ModelError, UsageError
 from snellen.labels import IMAGENET_1K, ClassSpace
 from snellen.zoom.grid import WINDOW
 
+# No network is normalised by as much, where pixels are in 0 … 1; one that is means 0 … 255.
+LARGEST = 2
+
 
 @dataclass(frozen=True)
 class GivenModel:
@@ -52,16 +55,22 @@ def given_model(
         space: ClassSpace | None = loaded.space
     elif isinstance(model, torch.nn.Module):
         config = getattr(model, "pretrained_cfg", None) or {}  # what timm keeps with its networks
-        means = triple("mean", config.get("mean", IMAGENET_MEAN) if mean is None else mean)
-        stds = triple("std", config.get("std", IMAGENET_STD) if std is None else std)
+        means = _channels("mean", config.get("mean", IMAGENET_MEAN) if mean is None else mean)
+        stds = _channels("std", config.get("std", IMAGENET_STD) if std is None else std)
         module, own = model.eval(), None
+        if isinstance(classes, str):
+            raise ModelError(f"classes={classes!r}: expected a list of names, such as Path({classes!r})'s lines")
         space = None if classes is None else ClassSpace.of_names(tuple(classes))
     else:
-        raise ModelError(f"{model!r} is no model: give a spec or a torch.nn.Module")
+        raise ModelError(f"a {type(model).__name__} is no model: give a spec or a torch.nn.Module")
     if size is not None and size < 1:
         raise ModelError(f"size={size}: expected the side of the network's input in pixels")
     sizes = (size,) if size else tuple(dict.fromkeys((WINDOW, own.size if own else WINDOW)))
-    shown, count = probe(module, sizes, device_of(module))
+    try:
+        shown, count = probe(module, sizes, device_of(module))
+    except ModelError:
+        _check_float32(module)
+        raise
     return GivenModel(module, means, stds, own, shown, _names(space, count))
 
 
@@ -72,6 +81,28 @@ def _loaded(text: str) -> Loaded:
     if spec.kind == "vlm":
         raise ModelError(f"{text} answers in words and gives no logits: its views cannot be merged")
     return load(spec)
+
+
+def _channels(name: str, value: Sequence[float] | float) -> tuple[float, ...]:
+    """One number a channel, of pixels in 0 … 1."""
+    try:
+        numbers = triple(name, value)
+    except ModelError:
+        kind = "numbers other than 0" if name == "std" else "numbers"
+        raise ModelError(f"{name}={value!r}: expected {kind}, one or three, such as (0.485, 0.456, 0.406)") from None
+    if max(numbers) > LARGEST:
+        raise ModelError(f"{name}={value!r}: pixels are in 0 … 1 here, not in 0 … 255; divide by 255")
+    return numbers
+
+
+def _check_float32(module: torch.nn.Module) -> None:
+    for value in module.parameters():
+        if value.dtype in (torch.bfloat16, torch.float16):
+            kind = str(value.dtype).removeprefix("torch.")
+            raise ModelError(
+                f"the network's parameters are {kind}: expected float32 ones; give it in float32 and cast the ZoomTTA "
+                "(.bfloat16(), .half()) or call it under torch.autocast"
+            )
 
 
 def device_of(module: torch.nn.Module) -> torch.device:

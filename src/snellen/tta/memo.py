@@ -115,6 +115,11 @@ class Memo:
             logits = self._answer(adapted, self._network_input(view)).cpu().numpy()
         return Adapted(logits, augment_ms, cut_ms, _ms(start))
 
+    @property
+    def together(self) -> int:
+        """How many images are worth waiting for before `adapt_many` is called: those that are adapted at once."""
+        return 1 if self._device.type == "cpu" else self._together
+
     def adapt_many(self, images: Sequence[Image.Image], keys: Sequence[str | int]) -> list[Adapted]:
         """`adapt` of each image; on a GPU several at once, each with gradients and parameters of its own.
 

@@ -43,13 +43,13 @@ class MemoOptions:
         if self.augment not in get_args(Augment):
             raise UsageError(f"unknown augmentation {self.augment!r}; expected {' or '.join(get_args(Augment))}")
         if not 1 <= self.views <= MOST_VIEWS:
-            raise UsageError(f"{self.views} augmented views an image; expected 1 to {MOST_VIEWS}, the paper's are 16")
-        if not 0 <= self.lr < math.inf:
-            raise UsageError(f"learning rate {self.lr}; expected a number from 0 on, the published one is 0.00025")
-        if self.prior_strength is not None and not 0 <= self.prior_strength < math.inf:
             raise UsageError(
-                f"prior strength {self.prior_strength}; expected a number from 0 on, the published one is 16"
+                f"k={self.views}: {self.views} augmented views an image; expected 1 to {MOST_VIEWS}, the paper's are 16"
             )
+        if not 0 <= self.lr < math.inf:
+            raise UsageError(f"lr={self.lr}: expected a number from 0 on, the published one is 0.00025")
+        if self.prior_strength is not None and not 0 <= self.prior_strength < math.inf:
+            raise UsageError(f"prior={self.prior_strength}: expected a number from 0 on, the published one is 16")
         if not 0 < self.scale[0] <= self.scale[1] <= 1:
             raise UsageError(
                 f"crops of {self.scale[0]} to {self.scale[1]} of the area; expected 0 < smallest <= largest <= 1"
@@ -86,12 +86,19 @@ def parse_memo(text: str) -> MemoOptions:
     given = dict(setting.split("=", 1) for setting in settings)
     if len(given) < len(settings):
         raise UsageError(f"method {text!r}: a setting is given twice; give it once")
-    options = memo_preset(given.pop("preset", "paper"), "rrc" if found[1] == "rrc" else "augmix")
+    changes: dict[str, Any] = {}
     try:
-        changes = dict(_setting(name, value) for name, value in given.items())
-    except (KeyError, ValueError) as error:
-        raise UsageError(f"method {text!r}: unknown setting or value; expected {SETTINGS}") from error
-    return replace(options, **(changes | ({"flip": True} if found[3] else {})))
+        options = memo_preset(given.pop("preset", "paper"), "rrc" if found[1] == "rrc" else "augmix")
+        for name, value in given.items():
+            key, changed = _setting(name, value)
+            changes[key] = changed
+        return replace(options, **(changes | ({"flip": True} if found[3] else {})))
+    except KeyError as error:
+        raise UsageError(f"method {text!r}: unknown setting {name!r}; expected {SETTINGS}") from error
+    except ValueError as error:
+        raise UsageError(f"method {text!r}: {name}={value} makes no sense; expected {SETTINGS}") from error
+    except UsageError as error:
+        raise UsageError(f"method {text!r}: {error}") from error
 
 
 def _setting(name: str, value: str) -> tuple[str, Any]:
@@ -107,5 +114,5 @@ def _setting(name: str, value: str) -> tuple[str, Any]:
         low, high = value.split(":")
         return "scale", (float(low), float(high))
     if name == "flip":
-        return "flip", {"yes": True, "no": False}[value]
+        return "flip", ("no", "yes").index(value) == 1
     raise KeyError(name)

@@ -77,11 +77,24 @@ def merged(probs: Any, merge: Merge, classes: ClassMap | None = None) -> Any:
         return xp.max(probs, axis=1)
     if merge.name == "gmean":
         return _gmean(xp, probs)
+    if (order := kept_views(probs, merge)) is not None:
+        probs = probs[xp.arange(probs.shape[0], device=array_api_compat.device(probs))[:, None], order]
+    return xp.mean(probs, axis=1) if merge.name == "confident-k" else _vote(xp, probs, classes)
+
+
+def kept_views(probs: Any, merge: Merge) -> Any | None:
+    """Which views count where a merge looks at some alone: whole numbers `[images, kept]`; None where all count.
+
+    probs: `[images, views, classes]`.
+    """
+    xp = array_api_compat.array_namespace(probs)
     if merge.name == "confident-k":
-        return xp.mean(_kept(xp, probs, xp.max(probs, axis=2), merge.k), axis=1)
-    if merge.name == "zero":
-        probs = _kept(xp, probs, -_entropy(xp, probs), max(1, int(ZERO_SHARE * probs.shape[1])))
-    return _vote(xp, probs, classes)
+        confidence, k = xp.max(probs, axis=2), merge.k
+    elif merge.name == "zero":
+        confidence, k = -_entropy(xp, probs), max(1, int(ZERO_SHARE * probs.shape[1]))
+    else:
+        return None
+    return xp.argsort(confidence, axis=1, descending=True, stable=True)[:, :k]
 
 
 def _gmean(xp: Any, probs: Any) -> Any:
@@ -103,12 +116,6 @@ def geometric_mean(logs: Any) -> Any:
 
 def _entropy(xp: Any, probs: Any) -> Any:
     return -xp.sum(probs * xp.log(xp.where(probs > 0, probs, 1.0)), axis=2)
-
-
-def _kept(xp: Any, probs: Any, confidence: Any, k: int) -> Any:
-    """The `k` views of highest confidence of each image."""
-    order = xp.argsort(confidence, axis=1, descending=True, stable=True)[:, :k]
-    return probs[xp.arange(probs.shape[0], device=array_api_compat.device(probs))[:, None], order]
 
 
 def _vote(xp: Any, probs: Any, classes: ClassMap | None) -> Any:

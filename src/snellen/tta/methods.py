@@ -18,7 +18,7 @@ from snellen.zoom.grid import WINDOW, Grid, ViewRule
 MEAN = Merge("mean")
 MEMO = ("memo-augmix", "memo-rrc")
 CROPS = ("center", "1crop", "own", "5crop", "10crop")
-MERGE_WORDS = ("mean", "max", "gmean", "vote", "confident-8", "zero")
+MERGE_WORDS = ("mean", "max", "gmean", "vote", "confident-k (any k: confident-8)", "zero")
 FORMS = "center, 1crop, own, 5crop, 10crop, MERGE:VIEWS (mean:paper:in), anytime, memo-augmix or memo-rrc"
 
 

@@ -11,7 +11,8 @@ from snellen.classifiers.base import OwnTransform
 from snellen.errors import UsageError
 from snellen.tta.explain import Explanation, Vote
 from snellen.tta.given import as_pictures, device_of, given_model
-from snellen.tta.merge import Merge, merged, parse_merge
+from snellen.tta.merge import Merge, kept_views, merged, parse_merge
+from snellen.tta.methods import is_memo
 from snellen.tta.policy import Policy, check_size, read_policy
 from snellen.tta.views import view_set
 from snellen.zoom.grid import Grid, ViewRule
@@ -66,7 +67,7 @@ class ZoomTTA(torch.nn.Module):
     ) -> None:
         super().__init__()
         for name, value in (("budget", budget), ("batch_size", batch_size)):
-            if value is not None and not (isinstance(value, Integral) and value >= 1):
+            if value is not None and not _is_count(value):
                 raise UsageError(f"{name}={value!r}: expected a whole number of views, at least 1")
         self._merge = parse_merge(merge)
         given = given_model(model, mean, std, classes, size)
@@ -103,11 +104,13 @@ class ZoomTTA(torch.nn.Module):
             scores, probs = self._settle(pictures) if self.policy else self._all(pictures)
             total = _log(scores, self._merge).exp()[0]
         answer, seen = int(total.argmax()), probs[0]
+        kept = kept_views(seen[None], self._merge)
+        counting = set(range(len(seen)) if kept is None else kept[0].tolist())
         votes = tuple(
-            Vote(rule, self.names[k], float(row[k]), k == answer)
-            for rule, row, k in zip(self.rules, seen, seen.argmax(1).tolist(), strict=False)
+            Vote(rule, self.names[k], float(row[k]), k == answer, place in counting)
+            for place, (rule, row, k) in enumerate(zip(self.rules, seen, seen.argmax(1).tolist(), strict=False))
         )
-        return Explanation(self.names[answer], float(total[answer]), votes)
+        return Explanation(self.names[answer], float(total[answer]), votes, str(self._merge))
 
     def _probs(self, views: torch.Tensor) -> torch.Tensor:
         """Probabilities, float32 `[n, classes]`, of uint8 views `[n, size, size, 3]`."""
@@ -148,7 +151,13 @@ class ZoomTTA(torch.nn.Module):
         return scores, [torch.stack(rows) for rows in shown]
 
 
+def _is_count(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+
+
 def _policy(views: "str | Grid | Policy", merge: Merge) -> Policy | None:
+    if isinstance(views, str) and views.endswith(".json+flip"):
+        raise UsageError(f"views {views!r}: a policy says itself which views are mirrored; leave +flip out")
     if isinstance(views, str) and views.endswith(".json"):
         views = read_policy(views)
     if not isinstance(views, Policy):
@@ -161,6 +170,11 @@ def _policy(views: "str | Grid | Policy", merge: Merge) -> Policy | None:
 def _rules(
     views: "str | Grid | Policy", size: int, own: OwnTransform | None, budget: int | None
 ) -> tuple[ViewRule, ...]:
+    if isinstance(views, str) and is_memo(views):
+        raise UsageError(
+            f"views {views!r}: MEMO adapts the network, which is no set of views; `snellen tta --method {views}` does "
+            "it, and in Python snellen.tta.memo.Memo"
+        )
     if isinstance(views, str):
         found = view_set(views, size, own)
         return found.rules if budget is None else found.at_most(budget)

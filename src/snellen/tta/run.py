@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-import numpy as np
-
-from snellen.analysis.learned import count_learned
 from snellen.classifiers.backends import CONVERTED
 from snellen.datasets import open_dataset
 from snellen.engine.plan import Work
@@ -58,7 +55,8 @@ def tta(
     memo = [text for text in methods if is_memo(text)]
     if memo and options["backend"] in CONVERTED:
         raise ModelError(
-            f"{memo[0]} needs gradients, which the {options['backend']} backend has not; leave --backend out, or torch"
+            f"{memo[0]} needs gradients, which the {options['backend']} backend lacks; leave --backend out, or give "
+            "--backend torch"
         )
     if memo and options["precision"] in ("fp16", "int8"):
         raise ModelError(f"{memo[0]}: gradients are lost in {options['precision']}; use --precision fp32 or bf16")
@@ -72,15 +70,9 @@ def tta(
     prepared = prepare_model(model, options)
     chosen = parse_methods(methods, held, prepared.card.view_size, prepared.card.own)
     work = Work(LOADER, [method.to_json() for method in chosen], _cost(chosen))
-    run = show(dataset, prepared, _grid(chosen), place(out), options, labels=[labels], work=work)
-    images = len(run.images)
-    seen = count_learned(run, np.arange(images), [method.learned_from for method in chosen])
-    for method, count in zip(chosen, seen, strict=True):
-        if count:
-            report.status(
-                f"{method.name} was learned from {count} of these {images} images: its accuracy here is optimistic"
-            )
-    return run
+    if memo and prepared.device == "cpu":
+        report.status("MEMO: each worker compiles the step before its first image, which may take a minute or more")
+    return show(dataset, prepared, _grid(chosen), place(out), options, labels=[labels], work=work)
 
 
 def _grid(methods: Sequence[Method]) -> Grid:

@@ -71,7 +71,8 @@ def drawn(keys: Sequence[str], among: ViewSet | None, error: float, seed: int) -
     left = len(keys) - int(teaching.sum())
     if among and left < least:
         raise UsageError(
-            f"{among.name!r} was learned from all but {left} of these {len(keys)} images, and a rule with an error "
-            f"rate of {error:g} is set on at least {least} others; name views that a run of other images chose"
+            f"{among.name!r} was learned from {len(keys) - left} of these {len(keys)} images, which leaves {left}; a "
+            f"rule with an error rate of {error:g} is set on at least {least} others; name views that a run of other "
+            "images chose, or leave --views out"
         )
     return teaching

@@ -27,9 +27,6 @@ from snellen.zoom.render import UnreadableImage
 if TYPE_CHECKING:
     from snellen.tta.memo import Adapted, Memo
 
-# Images that are adapted in one call; the network decides how many of them at once.
-TOGETHER = 8
-
 
 @dataclass
 class InFlight:
@@ -147,7 +144,7 @@ def by_memo(method: Method, stream: Iterator[InFlight], memo: "Memo", classes: C
     image to is another network.
     """
     forwards = memo.options.views + 1
-    while group := list(itertools.islice(stream, TOGETHER)):
+    while group := list(itertools.islice(stream, memo.together)):
         keys = [image.sample["image_id"] for image in group]
         for image, answer in zip(group, _adapted(memo, [image.picture for image in group], keys), strict=True):
             if isinstance(answer, UnreadableImage):
