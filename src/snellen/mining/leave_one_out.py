@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snellen.analysis.accuracy import Share, share
-from snellen.mining.funnel import FAILED, READ, UNKNOWN, is_hard, undecided
+from snellen.mining.funnel import READ, UNKNOWN, is_hard, undecided
 from snellen.mining.miners import Miners
 
 

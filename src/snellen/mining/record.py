@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -128,7 +127,7 @@ def _required(configuration: Mapping[str, Any]) -> set[int | None]:
 def _source(one: Mapping[str, Any]) -> tuple[str, str | None]:
     """A data set and its labels; a file is the same by whatever path it is named."""
     spec, labels = one["spec"], one["labels"]
-    return spec, os.path.realpath(labels) if labels and os.path.isfile(labels) else labels
+    return spec, str(Path(labels).resolve()) if labels and Path(labels).is_file() else labels
 
 
 def _short(configuration: Mapping[str, Any], name: str) -> str:
