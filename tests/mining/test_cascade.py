@@ -26,7 +26,9 @@ from snellen.mining import cascade_worker
 from snellen.mining.cascade import cascade, together
 from snellen.mining.cascade_images import next_counts
 from snellen.mining.cascade_worker import CascadeWorker
+from snellen.mining.funnel import FAILED, READ
 from snellen.mining.order import Order
+from snellen.mining.outcomes import Pool, outcome
 from snellen.store import Run
 from snellen.store.mined import forwards, mined_rows, mined_samples, pass_folder, passes, seen_zooms
 from snellen.study import show
@@ -251,32 +253,62 @@ def test_images_without_a_label_are_never_shown(folder, tmp_path):
         mine(folder, tmp_path / "none", labels=none)
 
 
-def test_what_cannot_be_read_or_answered_is_an_error_and_is_not_tried_again(folder, tmp_path):
-    first = render(decode(folder / "kind-0" / "00.png"), [GRID.rules[Given().order[0]]])
-    pixel = int(first[0, 112, 112, 0])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_view_that_is_not_answered_in_numbers_is_wrong_whatever_the_order(seed, folder, truth, tmp_path):
+    """Against every view of every image: which are bad, and whether another is right, decides and nothing else."""
+    names, right = truth.image_ids, truth.correct()
+    views = {name: render(decode(folder / name), GRID.rules) for name in names}
+    pixel = int(views["kind-0/00.png"][Given().order[0], 112, 112, 0])
+    bad = np.array([views[name][:, 112, 112, 0] == pixel for name in names])
+    read = (right & ~bad).any(axis=1)
+    assert (bad.any(axis=1) & ~read).any()
+    order = Given(np.random.default_rng(seed).permutation(ZOOMS).tolist())
     prepared = model(overflows=pixel)
-    run = mine(folder, tmp_path / "mined", prepared=prepared)
+    run = mine(folder, tmp_path / "mined", order, prepared)
     errors = {row["image_id"]: row["error"] for row in mined_samples(run).to_pylist() if row["error"]}
     assert "not an image" in errors.pop("kind-1/05.png")
-    assert errors["kind-0/00.png"] == NOT_NUMBERS
-    assert set(errors.values()) == {NOT_NUMBERS}
-    assert not errors.keys() & hard(run)
-    assert not set(mined_rows(run)["image"].to_pylist()) & {0, 5}
+    assert errors == dict.fromkeys(np.array(names)[bad.any(axis=1) & ~read].tolist(), NOT_NUMBERS)
+    # Of other views of such an image all rows are kept, none of a bad one, and what was computed is counted.
+    assert forwards(run) == sum(prepared.options["asked"])
+    assert not foreign_rows(run, truth)
+    seen, at = seen_zooms(run), {name: row for row, name in enumerate(mined_samples(run)["image_id"].to_pylist())}
+    for name, row in zip(names, bad, strict=True):
+        shown = seen.shown[at[name]]
+        assert not (shown & row).any()
+        if name in errors:
+            assert (shown == ~row).all()
+    pool = Pool.of(open_dataset(folder), None, None, prepared.card.class_space)
+    told = outcome(run, pool)
+    expected = dict(zip(names, np.where(read, READ, FAILED).tolist(), strict=True))
+    images = {item.id: k for k, item in enumerate(pool.dataset.items)}
+    assert {name: told.told[images[name]] for name in names} == expected
+    assert {pool.dataset.items[image].id for image in told.unanswered} == errors.keys()
+    assert list(told.unreadable) == [images["kind-1/05.png"]]
+    # What is finished is not tried again, and a study believes nothing of an image with a bad view.
     again = model(overflows=pixel)
     mine(folder, tmp_path / "mined", prepared=again)
     assert not again.options["asked"]
+    study = show(open_dataset(folder), again, GRID, tmp_path / "mined", running())
+    left = {name for name, row in zip(names, bad, strict=True) if not row.any()}
+    assert set(study.image_ids) == left
 
 
-def test_the_order_hears_of_every_image_once_and_is_renewed(folder, tmp_path, monkeypatch):
+def test_the_order_hears_of_every_image_once_and_is_renewed(folder, truth, tmp_path, monkeypatch):
     monkeypatch.setattr("snellen.mining.cascade.LEARNING", 1e9)  # learns before each task, however slow that is
     order = Given()
     run = mine(folder, tmp_path / "mined", order)
-    heard = [row for _, shown in order.heard[1:] for row in shown.sum(axis=1).tolist()]
-    seen = seen_zooms(run)
+    seen, samples = seen_zooms(run), mined_samples(run)
     assert not len(order.heard[0][0]), "there was nothing to hear of at the start"
-    rows = seen.shown.sum(axis=1).tolist()
-    assert all(heard.count(n) <= rows.count(n) for n in heard)
     assert len(order.heard) > 2
+    # It hears of whole shards before each task, in their order: all images but those of the last task, each once.
+    heard = [(tuple(a), tuple(b)) for correct, shown in order.heard for a, b in zip(correct, shown, strict=True)]
+    right = dict(zip(truth.image_ids, truth.correct(), strict=True))
+    told = [
+        (tuple(shown & right.get(name, False)), tuple(shown))
+        for name, shown in zip(samples["image_id"].to_pylist(), seen.shown, strict=True)
+    ]
+    assert heard == told[: len(heard)]
+    assert len(heard) in run.record["shards"][-4:-1]
     later = Given()
     mine(folder, tmp_path / "mined", later)
     correct, shown = later.heard[0]

@@ -5,18 +5,16 @@ from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snellen.engine.progress import silent
-from snellen.mining import leave_one_out
 from snellen.mining.funnel import FAILED, READ, UNKNOWN, can_be_hard, is_hard, undecided
 from snellen.mining.leave_one_out import score_without
 from snellen.mining.miners import Miners
-from snellen.mining.outcomes import Outcome, Pool
+from snellen.mining.outcomes import Pool, nothing_known
 
-ZOOMS = 7
+ZOOMS, CROP = 7, 2
 
 
 @dataclass(eq=False)
@@ -24,20 +22,18 @@ class MatrixMiners(Miners):
     """Miners that know from the start what they would answer.
 
     correct: of each pool, bool `[miners, images, zooms]`. bad: of each pool, images that cannot be read.
-    asked: how often each miner was shown each image, by miner and pool.
+    mute: of each miner and pool, images that it has no answer to.
+    asked, cropped: how often each miner was shown each image, and its zoom `CROP` alone, by miner and pool.
     """
 
     correct: list = field(default_factory=list)
     bad: list = field(default_factory=list)
+    mute: dict = field(default_factory=dict)
     asked: dict = field(default_factory=dict)
+    cropped: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        count = len(self.pools[0])
-        self.outcomes = [
-            [Outcome(np.full(len(pool), UNKNOWN, np.int8), np.zeros(len(pool), np.int64), {}) for pool in self.pools]
-            for _ in self.models
-        ]
-        assert count
+        self.outcomes = [[nothing_known(pool) for pool in self.pools] for _ in self.models]
 
     def grid(self, miner):
         return range(ZOOMS)
@@ -50,9 +46,24 @@ class MatrixMiners(Miners):
             if image in self.bad[place]:
                 outcome.unreadable[image] = "broken"
                 continue
+            if image in self.mute.get((miner, place), ()):
+                outcome.told[image] = outcome.crop[image] = FAILED
+                outcome.unanswered[image] = "mute"
+                continue
             right = self.correct[place][miner, image]
             outcome.told[image] = READ if right.any() else FAILED
-            outcome.forwards[image] = right.argmax() + 1 if right.any() else ZOOMS
+            outcome.forwards[image] = outcome.views[image] = right.argmax() + 1 if right.any() else ZOOMS
+            if outcome.views[image] > CROP:
+                outcome.crop[image] = READ if right[CROP] else FAILED
+
+    def show_crop(self, miner, place, images):
+        self.cropped[miner, place] = images.astype(int)
+        right = self.correct[place][miner][images, CROP]
+        self.outcomes[miner][place].crop[images] = np.where(right, READ, FAILED)
+
+    def shown(self, crops):
+        assert crops
+        return {key: int(images.sum()) for key, images in self.cropped.items()}
 
 
 def some_miners(seed, count, sizes=(30, 20), bad=0.05):
@@ -106,6 +117,40 @@ def test_the_funnel_keeps_those_that_enough_miners_fail_and_shows_no_more(seed, 
     )
 
 
+def mute_somewhere(miners, seed):
+    """Each miner has no answer to every fifth image or so; to the first of each pool none has one."""
+    rng = np.random.default_rng(seed + 7)
+    for miner in range(len(miners.models)):
+        for place, pool in enumerate(miners.pools):
+            miners.mute[miner, place] = {0, *np.flatnonzero(rng.random(len(pool)) < 0.2).tolist()}
+
+
+@given(st.integers(0, 10_000), st.permutations(range(3)), st.integers(1, 3))
+@settings(max_examples=30)
+def test_a_miner_without_an_answer_is_wrong_and_its_turn_decides_nothing(seed, turns, needed):
+    """An image that no miner has an answer to is unreadable; of others it costs none but the miner's own."""
+    miners = some_miners(seed, 3)
+    mute_somewhere(miners, seed)
+    turned = some_miners(seed, 3)
+    turned.correct = [right[list(turns)] for right in miners.correct]
+    turned.mute = {(turns.index(miner), place): images for (miner, place), images in miners.mute.items()}
+    stages = [some.funnel(needed) for some in (miners, turned)]
+    for place in range(len(miners.pools)):
+        found = [some.usable(place) & is_hard(some.told(place), needed) for some in (miners, turned)]
+        fails = fails_of(miners, place)
+        for miner in range(3):
+            fails[miner, list(miners.mute[miner, place])] = True
+        silent_to_all = set.intersection(*(miners.mute[miner, place] for miner in range(3)))
+        expected = usable_of(miners, place) & (fails.sum(axis=0) >= needed)
+        expected[list(silent_to_all)] = False
+        assert found[0].tolist() == found[1].tolist() == expected.tolist()
+        labelled = miners.pools[place].labelled
+        broken = {image for image in silent_to_all | miners.bad[place] if labelled[image]}
+        assert set(miners.unreadable(place)) == set(turned.unreadable(place)) == broken
+    assert all(stage.floor <= stage.forwards for some in stages for stage in some)
+    assert sum(stage.unanswered for stage in stages[0])
+
+
 def test_forwards_and_their_floor_are_counted():
     miners = some_miners(3, 1, sizes=(50,), bad=0)
     (stage,) = miners.funnel(1)
@@ -120,21 +165,13 @@ def test_forwards_and_their_floor_are_counted():
 def test_without_a_miner_the_set_is_the_one_that_the_others_mine(seed, count, data):
     needed = data.draw(st.integers(1, count))
     miners = some_miners(seed, count)
-    crop = [np.random.default_rng(seed + 1).random((count, len(pool))) < 0.5 for pool in miners.pools]
-
-    def one_crop(_, miner, place):
-        return SimpleNamespace(right=crop[place][miner], images=np.arange(len(crop[place][miner])))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(leave_one_out, "_one_crop_run", one_crop)
-        patch.setattr(leave_one_out, "_right", lambda run, pool: np.where(run.right, READ, FAILED).astype(np.int8))
-        miners.funnel(needed)
-        before = {key: times.copy() for key, times in miners.asked.items()}
-        found = score_without(miners, needed)
+    miners.funnel(needed)
+    before = {key: times.copy() for key, times in miners.asked.items()}
+    found = score_without(miners, needed)
     fewer = min(needed, count - 1)
     usable = np.concatenate([usable_of(miners, place) for place in range(2)])
     fails = np.concatenate([fails_of(miners, place) for place in range(2)], axis=1)[:, usable]
-    wrong = ~np.concatenate(crop, axis=1)[:, usable]
+    wrong = ~np.concatenate([right[:, :, CROP] for right in miners.correct], axis=1)[:, usable]
     for miner, row in enumerate(found.miners):
         others = [other for other in range(count) if other != miner]
         hard = fails[others].sum(axis=0) >= fewer
@@ -143,6 +180,11 @@ def test_without_a_miner_the_set_is_the_one_that_the_others_mine(seed, count, da
         assert (row.any_zoom.n, row.any_zoom.hits) == (hard.sum(), (hard & ~fails[miner]).sum())
         assert (row.zoom_free.n, row.zoom_free.hits) == (free.sum(), (free & ~wrong[miner]).sum())
         assert (row.all.n, row.all.hits) == (usable.sum(), (~wrong[miner]).sum())
+    # 1-crop alone is shown where it is lacking: not where it was among what an image was shown, nor without a label.
+    for (miner, place), cropped in miners.cropped.items():
+        known = miners.outcomes[miner][place].views > CROP
+        assert cropped.tolist() == (usable_of(miners, place) & ~known).astype(int).tolist()
+    assert found.one_crop_forwards == sum(int(cropped.sum()) for cropped in miners.cropped.values())
     # Nothing is shown twice, and what the funnel showed is not counted again.
     assert all((times <= 1).all() for times in miners.asked.values())
     assert found.forwards == sum(

@@ -105,7 +105,8 @@ def main() -> None:
         else:
             there = {info.name or getattr(info.callback, "__name__", "") for info in app.registered_commands}
             command = " ".join(["snellen", *(name for name in sys.argv[1:2] if name in there)])
-            print(f"snellen: {error.format_message()}; `{command} --help` says what there is", file=sys.stderr)
+            what = error.format_message().rstrip(".")
+            print(f"snellen: {what}; `{command} --help` says what there is", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # the reader of our output has gone: `snellen … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

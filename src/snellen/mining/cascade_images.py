@@ -59,7 +59,7 @@ class Image:
         Logits that are not all numbers are a wrong answer, and no row; an image that no view ends has them as its
         error. So the order of zooms decides nothing here either.
         """
-        numbers = np.isfinite(logits).all(axis=1)
+        numbers = np.logical_and.reduce(np.isfinite(logits), axis=1)
         self.shown += [zoom for zoom, good in zip(self.waiting, numbers.tolist(), strict=False) if good]
         self.waiting = self.waiting[len(best) :]
         self.views += len(best)

@@ -127,7 +127,7 @@ class Miners:
 
         crops: of the runs of 1-crop alone, or of those of all zooms.
         """
-        found = {}
+        found: dict[tuple[str, ...], int] = {}
         for miner, model in enumerate(self.models):
             grid = self.one_crop(miner) if crops else self.grid(miner)
             for pool in self.pools:

@@ -1,11 +1,11 @@
 """What was mined, on a terminal: the funnel, its forwards, and each miner on what the others mine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from snellen.report.tables import percent
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 # Unreadable images that a terminal shows.
 SHOWN = 10
 COUNTS = ("shown", "read", "failed", "left", "unreadable", "forwards")
+# Columns that are there only where they tell of anything.
+SELDOM = {"unanswered": "without an answer", "studied": "in studies"}
 
 
 def print_mining(mining: "Mining", console: Console) -> None:
@@ -26,22 +28,23 @@ def print_mining(mining: "Mining", console: Console) -> None:
     record = mining.record
     images = sum(source["images"] for source in record["sources"])
     needed, miners = record["miners_required"], len(record["funnel"])
-    who = "every miner is" if needed == miners else f"{needed} of {miners} miners are"
+    who = "every miner is" if needed == miners else f"at least {needed} of {miners} miners are"
+    if miners == 1:
+        who = f"{record['funnel'][0]['miner']} is"
     line(f"{mining.path}: {record['hard']:,} of {images:,} images are hard: {who} wrong at each zoom", "bold")
     if len(record["sources"]) > 1 or any(source["unlabelled"] for source in record["sources"]):
-        table = Table("data", *("images", "without label", "unreadable", "hard"))
+        table = Table(_names("data"), *("images", "without label", "unreadable", "hard"))
         for source in record["sources"]:
             cells = [f"{source[name]:,}" for name in ("images", "unlabelled", "unreadable", "hard")]
             table.add_row(escape(source["spec"]), *cells)
         console.print(table)
-    table = Table("miner", *COUNTS, "times the fewest", "exhaustive", "fewer, times")
-    for stage in record["funnel"]:
-        times = _times(stage["forwards"], stage["floor"]), _times(stage["exhaustive"], stage["forwards"])
-        cells = [f"{stage[name]:,}" for name in COUNTS]
-        table.add_row(escape(stage["miner"]), *cells, times[0], f"{stage['exhaustive']:,}", times[1])
-    console.print(table)
+    _print_funnel(record["funnel"], console)
+    studied = record["studied"]
+    compared = f"{record['forwards']:,} forwards where exhaustive studies take {record['exhaustive']:,}"
     fewer = _times(record["exhaustive"], record["forwards"])
-    line(f"{record['forwards']:,} forwards where exhaustive studies take {record['exhaustive']:,}: {fewer} times fewer")
+    line(f"{compared}; {studied:,} views were in studies already" if studied else f"{compared}: {fewer} times fewer")
+    if mining.outdated:
+        line("What --leave-one-out told before was of other miners or images and is dropped; give it again", "yellow")
     if record["leave_one_out"]:
         _print_left_out(record["leave_one_out"], console)
         further, crops = record["leave_one_out"]["forwards"], record["leave_one_out"]["one_crop_forwards"]
@@ -54,9 +57,27 @@ def print_mining(mining: "Mining", console: Console) -> None:
         line(f"… and {len(mining.unreadable) - SHOWN:,} more that cannot be read")
 
 
+def _print_funnel(stages: Sequence[Mapping[str, Any]], console: Console) -> None:
+    seldom = [name for name in SELDOM if any(stage[name] for stage in stages)]
+    ratios = "studied" not in seldom
+    heads = [*COUNTS, *(SELDOM[name] for name in seldom), *(["times the fewest"] if ratios else []), "exhaustive"]
+    table = Table(_names("miner"), *heads, *(["fewer, times"] if ratios else []))
+    for stage in stages:
+        times = [_times(stage["forwards"], stage["floor"]), _times(stage["exhaustive"], stage["forwards"])]
+        cells = [f"{stage[name]:,}" for name in (*COUNTS, *seldom)]
+        middle = [*times[:1], f"{stage['exhaustive']:,}", *times[1:]] if ratios else [f"{stage['exhaustive']:,}"]
+        table.add_row(escape(stage["miner"]), *cells, *middle)
+    console.print(table)
+
+
+def _names(head: str) -> Column:
+    """A column of names, which are told in full however narrow the terminal is."""
+    return Column(head, overflow="fold", min_width=16)
+
+
 def _print_left_out(record: Mapping[str, Any], console: Console) -> None:
     sets = ("hard without it", "1-crop there", "any zoom there", "hard without it and zooms", "1-crop there")
-    table = Table("miner", "1-crop on all images", *sets)
+    table = Table(_names("miner"), "1-crop on all images", *sets)
     for row in record["miners"]:
         shares = [_share(row[name]) for name in ("all", "hard", "any_zoom", "zoom_free")]
         cells = (shares[0], f"{row['hard']['n']:,}", *shares[1:3], f"{row['zoom_free']['n']:,}", shares[3])
