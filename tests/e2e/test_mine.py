@@ -41,7 +41,8 @@ def test_the_funnel_is_printed_and_the_same_command_again_says_what_is_there(pic
     labels, hard = labelled
     done = run_cli(*command(pictures, tiny, labels, tmp_path))
     assert done.returncode == 0, done.stderr
-    assert f"{len(hard)} of 24 images are hard: every miner is wrong at each zoom" in done.stdout
+    assert f"{len(hard)} of 24 images are hard: {tiny} is wrong at each zoom" in done.stdout
+    assert f"Next: `snellen suspects {tmp_path}`" in done.stdout
     assert mined_ids(tmp_path) == hard
     again = run_cli(*command(pictures, tiny, labels, tmp_path, "--json"))
     record = json.loads(again.stdout)
@@ -54,6 +55,10 @@ def test_the_funnel_is_printed_and_the_same_command_again_says_what_is_there(pic
     assert record["sessions"][0]["views"] == stage["forwards"]
     # What review needs is there.
     assert {image.mined.image_id for image in read(tmp_path).images} == hard
+
+    # There is no study to report on, and a report over none is not written.
+    assert "`snellen study DATA -m MODEL -o" in one_line(run_cli("report", tmp_path))
+    assert not (tmp_path / "report").exists()
 
     # Other configurations cost a line, and change nothing.
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}

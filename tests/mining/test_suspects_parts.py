@@ -8,9 +8,7 @@ import pytest
 from judged_runs import CLASSES, GRID, judged_run, world
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 
-from snellen.mining.suspects_check import auroc, check
 from snellen.mining.suspects_evidence import gather, views_of, whole
 from snellen.mining.suspects_features import features, opinion_of
 from snellen.mining.suspects_fit import FOLDS, learn
@@ -69,13 +67,28 @@ def test_what_views_say_is_counted_view_by_view(judged):
                     total[image, k] += p
                     peak[image, k] = max(peak[image, k], p)
         pairs = judge.pairs
+        assert judge.zoomed.tolist() == [
+            [
+                sum(
+                    GRID.rules[zoom].scale > 224 and 3 * GRID.rules[zoom].row + GRID.rules[zoom].col == anchor
+                    for zoom in its
+                )
+                for anchor in range(9)
+            ]
+            for its in ([zoom for zoom, _ in views.get(image, [])] for image in range(12))
+        ]
+        spots = {
+            (*divmod(spot // 9, CLASSES), spot % 9): count
+            for spot, count in zip(pairs.spots.tolist(), pairs.sure.tolist(), strict=True)
+        }
+        assert spots == dict(seen)
+        assert pairs.spots.tolist() == sorted(pairs.spots.tolist())
         assert pairs.keys.tolist() == sorted(image * CLASSES + k for image, k in total)
         for place, key in enumerate(pairs.keys.tolist()):
             pair = divmod(key, CLASSES)
             assert pairs.total[place] == pytest.approx(total[pair], rel=1e-4)
             assert pairs.peak[place] == pytest.approx(peak[pair], rel=1e-4)
             assert pairs.first[place] == first[pair]
-            assert pairs.seen[place].tolist() == [seen[(*pair, anchor)] for anchor in range(9)]
     counts = views_of(gathered.judges[0], CLASSES, np.tile([3, -1], (12, 1)))
     assert counts[:, 1].sum() == 0
     assert counts[:, 0].tolist() == [sum(f[0][0] == 3 for _, f in told(made, shown)[0].get(k, [])) for k in range(12)]
@@ -188,27 +201,6 @@ def test_no_image_is_judged_by_a_model_that_saw_it():
     after = learn(changed, fold, np.where((fold == 2)[:, None, None], 9.0, swapped), np.zeros(3), 1.0)
     assert not np.allclose(after.weights[0], before.weights[0], atol=0.1)
     np.testing.assert_array_equal(after.weights[2], before.weights[2])
-
-
-def test_the_check_counts_what_was_swapped():
-    rng = np.random.default_rng(4)
-    data, _, swapped = mixture(2000, 0.0, rng)
-    fold = np.arange(2000) % FOLDS
-    model = learn(data, fold, swapped, np.zeros(3), 1.0)
-    found = check(model, data, fold, swapped, 0.5, rng)
-    assert (found.images, found.swapped, found.copies) == (2000, 100, 20)
-    assert found.recall.n == 2000
-    # Of two Gaussians 3.6 apart: AUROC is Phi(sqrt(13 / 2)).
-    assert found.auroc == pytest.approx(0.9946, abs=0.002)
-    assert found.calibration.ece < 0.006
-    assert 0 <= found.precision.hits - found.recall.hits < 0.03 * found.precision.hits  # drawn as wrong before
-
-
-def test_auroc_is_sklearns():
-    rng = np.random.default_rng(5)
-    score, wrong = rng.integers(0, 20, 300) / 20, rng.random(300) < 0.3
-    assert auroc(score, wrong) == pytest.approx(roc_auc_score(wrong, score))
-    assert np.isnan(auroc(score, np.zeros(300, bool)))
 
 
 def test_objects_are_classes_that_different_views_are_sure_of(tmp_path):

@@ -7,6 +7,7 @@ import typer
 
 from snellen.cli.options import Expect, Labels, Quiet, check_labels, read_expectation, wide_console
 from snellen.errors import UsageError
+from snellen.files import is_folder
 from snellen.places import is_remote, place
 
 # Of the files of an earlier report, so many are named.
@@ -50,6 +51,11 @@ def report(
         raise UsageError(
             f"no study in {str(out)!r}: `snellen study … -o {out}` makes one. Of runs of eval, results.csv in "
             "their OUT has the numbers, and `snellen compare` compares two"
+        )
+    if not any(run.commits for run in runs) and any(is_folder(run.path / "mined") for run in runs):
+        raise UsageError(
+            f"{str(out)!r} holds what `snellen mine` showed, which leaves out most zooms, and no study; `snellen study "
+            f"DATA -m MODEL -o {out}` completes it"
         )
     found = survey(runs, sources, exact_cover=exact_cover, resamples=resamples)
     tables = make_tables(found, runs, errata=errata, expected=expected)

@@ -1,5 +1,6 @@
 """The command `suspects`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -23,14 +24,21 @@ def suspects(
     as_json: AsJson = False,
 ) -> None:
     """Images whose label is likely wrong, that show several objects, or that nobody can read."""
-    from snellen.mining.suspects import find_suspects, runs_to_doubt, write_suspects
+    from snellen.mining.mined import is_finished, read_record
+    from snellen.mining.suspects import find_suspects, runs_to_doubt
+    from snellen.mining.suspects_file import check_place, write_suspects
     from snellen.report.suspects import print_suspects, suspects_json
 
+    path = out or places[0] / "suspects.parquet"
+    check_place(path)
+    for folder in places:
+        record = read_record(folder)
+        if record is not None and not is_finished(record):
+            print(f"mining has not finished in {str(folder)!r}; what it has shown so far counts", file=sys.stderr)
     source = check_labels([labels])[0] if labels is not None else None
     runs, mined_by = runs_to_doubt(places)
     found = find_suspects(runs, mined_by if source is None else source, seed=seed)
-    path = out or places[0] / "suspects.parquet"
-    write_suspects(found, path)
+    write_suspects(found.table, path)
     if as_json:
         print_json({"path": str(path), **suspects_json(found)})
     else:

@@ -13,17 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from snellen.analysis.images import first_ids
-from snellen.atomic import write_atomic, writing
 from snellen.errors import UsageError
 from snellen.labels import ClassSpace
 from snellen.mining.mined import read_record
 from snellen.mining.suspects_check import Check, check
 from snellen.mining.suspects_evidence import Gathered, Judge, gather, views_of, whole
 from snellen.mining.suspects_features import Opinion, features, opinion_of, padded
+from snellen.mining.suspects_file import SUSPECTS
 from snellen.mining.suspects_fit import FOLDS, USUAL, Model, learn
 from snellen.mining.suspects_kinds import LABEL, LIKELY, SEVERAL, ill_posed, objects
 from snellen.mining.suspects_swaps import swaps
@@ -32,35 +31,6 @@ from snellen.store import Run
 from snellen.store.find import find_runs
 from snellen.store.mined import mined_parts
 
-# `models` has an entry for each model that was shown the image: how many views, how many of them are right, which share
-# of them answers the first of `proposed`, and where `kind` is not null at which zooms they do.
-SUSPECTS = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("score", pa.float32()),
-        pa.field("kind", pa.string()),
-        pa.field("proposed", pa.list_(pa.int32()), nullable=False),
-        pa.field("share", pa.float32()),
-        pa.field("labels", pa.list_(pa.int32()), nullable=False),
-        pa.field("origin", pa.string(), nullable=False),
-        pa.field("image_id", pa.string(), nullable=False),
-        pa.field(
-            "models",
-            pa.list_(
-                pa.struct(
-                    [
-                        ("model", pa.string()),
-                        ("views", pa.int32()),
-                        ("right", pa.int32()),
-                        ("share", pa.float32()),
-                        ("zooms", pa.list_(pa.int16())),
-                    ]
-                )
-            ),
-            nullable=False,
-        ),
-    ]
-)
 # From this score on an image is a suspect: its label is more likely wrong than right.
 DOUBTED = 0.5
 # So many classes are proposed at most, such as are `LIKELY`.
@@ -72,7 +42,7 @@ GIVEN, DRAWS = 10_000, 10
 # Weights of the features, and the intercept, where there are too few images that studies have shown at every zoom; else
 # they pull at what is learned like so many images. Learned from 300 photographs by two models:
 # `benchmarks/suspects.py` prints them.
-WEIGHTS, PULL = np.array([-1.1, -0.5, -3.7]), 1.0
+WEIGHTS, PULL = (-1.0, -0.5, -3.5), 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,17 +67,22 @@ class Suspects:
 
 
 def find_suspects(
-    runs: Sequence[Run], labels: str | Path | Mapping[str, str | Path | None] | None = None, *, seed: int = 0
+    runs: Sequence[Run],
+    labels: str | Path | Mapping[str, str | Path | None] | None = None,
+    *,
+    seed: int = 0,
+    start: Sequence[float] = WEIGHTS,
 ) -> Suspects:
     """Find images of runs whose label is likely wrong, or of which something else is.
 
     runs: of one or several models, on one or several data sets; also what mining left of one.
     labels: the label source, as in `Run.labels`; or of each data set's spec its own.
     seed: draws the swapped labels and the folds.
+    start: weights of the features and the intercept that were learned elsewhere, as `Suspects.weights` are.
 
     From `ENOUGH` images on that studies showed at every zoom the score is learned from them. Each image is judged by a
     model that has not seen it. Images that only mining has shown were chosen by what it found, so nothing can be
-    learned from them: `WEIGHTS` judge them.
+    learned from them: `start` judges them.
 
     Raises UsageError where there is no run, models have different classes or a run is damaged, DataError where labels
     are lacking.
@@ -118,7 +93,7 @@ def find_suspects(
         [(run, labels.get(redacted(run.data)) if isinstance(labels, Mapping) else labels) for run in runs]
     )
     opinion = opinion_of(gathered)
-    score, model, found = _scores(gathered, opinion, np.random.default_rng(seed))
+    score, model, found = _scores(gathered, opinion, np.array(start, np.float64), np.random.default_rng(seed))
     table = _table(gathered, opinion, score)
     names = tuple(redacted(judge.model) for judge in gathered.judges)
     weights = tuple(model.weights.mean(axis=0).tolist())
@@ -142,35 +117,27 @@ def runs_to_doubt(places: Sequence[Path]) -> tuple[list[Run], dict[str, str | No
     return runs, labels
 
 
-def write_suspects(suspects: Suspects, path: Path) -> None:
-    """Put the table at `path`, whole or not at all; what is there is replaced."""
-    buffer = pa.BufferOutputStream()
-    pq.write_table(suspects.table, buffer, compression="zstd")
-    with writing(path, "--out"):
-        write_atomic(path, buffer.getvalue().to_pybytes())
-
-
 def _scores(
-    gathered: Gathered, opinion: Opinion, rng: np.random.Generator
+    gathered: Gathered, opinion: Opinion, start: NDArray[np.float64], rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], Model, Check | None]:
     """The score of each image, nan where there is none, what gives it, and how it does."""
     shown = np.sum([judge.views for judge in gathered.judges], axis=0) > 0
     judged = np.flatnonzero([bool(one.labels) and bool(seen) for one, seen in zip(gathered.images, shown, strict=True)])
     score = np.full(len(gathered.images), np.nan)
     if not len(judged):
-        return score, Model(WEIGHTS[None], USUAL), None
+        return score, Model(start[None], USUAL), None
     labels = [gathered.images[image].labels for image in judged]
     rows = features(opinion, judged, labels)
     fold = rng.permutation(len(judged)) % FOLDS
     from_all = np.flatnonzero(whole(gathered)[judged])
     if len(from_all) < ENOUGH:
-        model, found = Model(WEIGHTS[None], USUAL), None
+        model, found = Model(start[None], USUAL), None
     else:
         some = from_all[np.linspace(0, len(from_all) - 1, min(len(from_all), LEARNED_FROM)).astype(int)]
         draws = min(DRAWS, -(-GIVEN // len(some)))
         drawn = swaps([labels[k] for k in some], draws, gathered.taking_part, rng)
         wrong = np.stack([features(opinion, judged[some], [own[k] for own in drawn]) for k in range(draws)], axis=1)
-        model = learn(rows[some], fold[some], wrong, WEIGHTS, PULL)
+        model = learn(rows[some], fold[some], wrong, start, PULL)
         found = check(model, rows[some], fold[some], wrong, DOUBTED, rng)
     score[judged] = model.score(rows, fold)
     return score, model, found
@@ -242,7 +209,7 @@ def _zooms(judge: Judge, wanted: Mapping[int, int]) -> dict[int, list[int]]:
         first = first_ids(run.class_map, np.int64)
         for part in mined_parts(run, ("id0",)):
             ids, image = part["id0"].to_numpy(), numbers[part["image"].to_numpy()]
-            here = np.flatnonzero((ids if first is None else first[ids]) == answer[image])
+            here = np.flatnonzero(((ids if first is None else first[ids]) == answer[image]) & (image >= 0))
             for k, zoom in zip(image[here].tolist(), part["zoom"].to_numpy()[here].tolist(), strict=True):
                 found[k].append(zoom)
     return {k: sorted(zooms) for k, zooms in found.items()}

@@ -2,15 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from snellen.analysis.images import first_ids
 from snellen.errors import UsageError
 from snellen.mining.mined import image_key
+from snellen.mining.suspects_pairs import ANCHORS, Pairs, joined, pairs_of
 from snellen.store import Run
 from snellen.store.labels import find_labels, read_labels
 from snellen.store.mined import mined_parts, mined_samples
@@ -18,42 +21,25 @@ from snellen.store.schema import TOP
 from snellen.zoom.grid import WINDOW, Grid
 
 IDS, PROBS = [f"id{k}" for k in range(TOP)], [f"p{k}" for k in range(TOP)]
-ANCHORS = 9
-# A view that is as sure of its answer as this counts as one that sees it.
-SURE = 0.5
-
-
-@dataclass(frozen=True, eq=False)
-class Pairs:
-    """Of every image and class that is among the five best of one of its views, in ascending order of `keys`.
-
-    keys: image x classes + class: int64 `[pairs]`.
-    total, peak: the sum and the highest of its probabilities: float32 `[pairs]`.
-    first: how many views answer it: int32 `[pairs]`.
-    seen: of the zoom-in views at each anchor, how many are `SURE` of it: uint8 `[pairs, 9]`.
-    """
-
-    keys: NDArray[np.int64]
-    total: NDArray[np.float32]
-    peak: NDArray[np.float32]
-    first: NDArray[np.int32]
-    seen: NDArray[np.uint8]
+# Runs of one model, each with the number here of every image of its data set, -1 of one that does not count there.
+Sources = tuple[tuple[Run, NDArray[np.int64]], ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Judge:
     """What one model says of the images, in the order of `Gathered.images`.
 
-    runs: of this model, each with the number here of every image of its data set, -1 for one that was not shown.
+    runs: of this model; each image counts in the one that showed it most views alone.
     views: how many views of each image it was shown: int32 `[images]`.
+    zoomed: how many of them are zoom-in views at each anchor: uint16 `[images, 9]`.
     whole: whether a study showed it the image at every zoom, whatever it is: bool `[images]`.
     rest: the mean probability of all classes that are not among a view's best: float32 `[images]`.
     """
 
     model: str
-    grid: Grid
-    runs: tuple[tuple[Run, NDArray[np.int64]], ...] = field(repr=False)
+    runs: Sources = field(repr=False)
     views: NDArray[np.int32] = field(repr=False)
+    zoomed: NDArray[np.uint16] = field(repr=False)
     whole: NDArray[np.bool_] = field(repr=False)
     rest: NDArray[np.float32] = field(repr=False)
     pairs: Pairs = field(repr=False)
@@ -95,7 +81,9 @@ class Gathered:
 def gather(runs: Sequence[tuple[Run, str | Path | None]]) -> Gathered:
     """The evidence of runs of one or several models over one or several data sets, each with its label source.
 
-    What mining left of a run counts, too. Of the ids of the head that are one class, the first stands for all.
+    What mining left of a run counts, too. A model that several runs show an image to, in another precision or place,
+    judges it once, by the run that showed it most views. Of the ids of the head that are one class, the first stands
+    for all.
 
     Raises UsageError where models have different classes or a run is damaged, DataError where labels are lacking.
     """
@@ -105,7 +93,7 @@ def gather(runs: Sequence[tuple[Run, str | Path | None]]) -> Gathered:
         raise UsageError(f"{a!r} and {b!r} have different classes; give runs of models that answer in the same ones")
     found: dict[str, Photograph] = {}
     numbers: dict[str, int] = {}
-    models: dict[tuple[str, str, str], list[tuple[Run, NDArray[np.int64]]]] = defaultdict(list)
+    models: dict[str, list[tuple[Run, NDArray[np.int64]]]] = defaultdict(list)
     for run, labels in runs:
         of_run = np.full(run.record["data"]["images"], -1, np.int64)
         for photograph in _photographs(run, labels):
@@ -113,9 +101,9 @@ def gather(runs: Sequence[tuple[Run, str | Path | None]]) -> Gathered:
             if known.error and not photograph.error:
                 found[photograph.id] = photograph
             of_run[photograph.number] = numbers.setdefault(photograph.id, len(numbers))
-        models[run.model, run.record["model"]["precision"], run.grid.name].append((run, of_run))
+        models[run.model].append((run, of_run))
     classes = len(runs[0][0].class_space)
-    judges = tuple(_judge(some, len(found), classes) for some in models.values())
+    judges = tuple(_judge(_fullest(some, len(found)), len(found), classes) for some in models.values())
     return Gathered(tuple(found.values()), judges, classes, _taking_part(runs, classes))
 
 
@@ -156,8 +144,11 @@ def whole(gathered: Gathered) -> NDArray[np.bool_]:
 def views_of(judge: Judge, classes: int, wanted: NDArray[np.int64]) -> NDArray[np.int32]:
     """How many views of each image answer some classes, int64 `[images, k]`; 0 of class -1: int32 `[images, k]`."""
     keys = np.arange(len(wanted))[:, None] * classes + wanted
+    if not len(judge.pairs.keys):
+        return np.zeros(wanted.shape, np.int32)
     place = np.minimum(np.searchsorted(judge.pairs.keys, keys), len(judge.pairs.keys) - 1)
-    return np.where((judge.pairs.keys[place] == keys) & (wanted >= 0), judge.pairs.first[place], 0)
+    known = (judge.pairs.keys[place] == keys) & (wanted >= 0)
+    return np.where(known, judge.pairs.first[place], 0).astype(np.int32)
 
 
 def anchors_of(grid: Grid) -> NDArray[np.int8]:
@@ -165,58 +156,42 @@ def anchors_of(grid: Grid) -> NDArray[np.int8]:
     return np.array([3 * rule.row + rule.col if rule.scale > WINDOW else -1 for rule in grid], np.int8)
 
 
-def _judge(runs: Sequence[tuple[Run, NDArray[np.int64]]], images: int, classes: int) -> Judge:
-    grid = runs[0][0].grid
-    anchors = anchors_of(grid)
+def _fullest(runs: Sequence[tuple[Run, NDArray[np.int64]]], images: int) -> Sources:
+    """Each image in the run that showed it most views alone, in the first of several."""
+    listed = np.concatenate([numbers[numbers >= 0] for _, numbers in runs])
+    if len(np.unique(listed)) == len(listed):
+        return tuple(runs)
+    views = np.zeros((len(runs), images), np.int32)
+    for count, (run, numbers) in zip(views, runs, strict=True):
+        for part in mined_parts(run, ()):
+            count += np.bincount(numbers[part["image"].to_numpy()], minlength=images).astype(np.int32)
+    best = views.argmax(axis=0)
+    return tuple((run, np.where(best[numbers] == k, numbers, -1)) for k, (run, numbers) in enumerate(runs))
+
+
+def _judge(runs: Sources, images: int, classes: int) -> Judge:
     views, rest, studied = np.zeros(images, np.int32), np.zeros(images), np.zeros(images, bool)
-    parts = []
+    zoomed = np.zeros((images, ANCHORS), np.uint16)
+    columns: dict[str, list[NDArray[Any]]] = {one.name: [] for one in fields(Pairs)}
     for run, numbers in runs:
-        studied[numbers[run.images]] = True
-        first = first_ids(run.class_map, np.int32)
-        for part in mined_parts(run, (*IDS, *PROBS)):
-            number = numbers[part["image"].to_numpy()]
+        own = numbers[run.images]
+        studied[own[own >= 0]] = True
+        first, anchors = first_ids(run.class_map, np.int32), anchors_of(run.grid)
+        for whole_part in mined_parts(run, (*IDS, *PROBS)):
+            part = whole_part.filter(pa.array(numbers[whole_part["image"].to_numpy()] >= 0))
+            number, anchor = numbers[part["image"].to_numpy()], anchors[part["zoom"].to_numpy()]
             ids = np.stack([part[name].to_numpy() for name in IDS], axis=1)
             probs = np.stack([part[name].to_numpy() for name in PROBS], axis=1)
             run.check_answers(ids)
             probs = np.where(ids < 0, 0, np.nan_to_num(probs, nan=1.0))  # a model that answers in words is certain
             views += np.bincount(number, minlength=images).astype(np.int32)
             rest += np.bincount(number, np.maximum(0, 1 - probs.sum(axis=1)), images)
+            np.add.at(zoomed, (number[anchor >= 0], anchor[anchor >= 0]), 1)
             ids = ids if first is None else first[ids]
-            parts.append(_pairs(number, ids, probs, anchors[part["zoom"].to_numpy()], classes))
-    if not parts:
+            of_part = pairs_of(number, ids, probs, anchor, classes)
+            for name, column in columns.items():
+                column.append(getattr(of_part, name))
+    if not columns["keys"]:
         raise UsageError(f"{str(runs[0][0].path)!r} has no answers yet; let the command that makes it go on")
     rest /= np.maximum(1, views)
-    return Judge(runs[0][0].model, grid, tuple(runs), views, studied, rest.astype(np.float32), _joined(parts))
-
-
-def _pairs(
-    number: NDArray[np.int64],
-    ids: NDArray[np.int32],
-    probs: NDArray[np.float32],
-    anchor: NDArray[np.int8],
-    classes: int,
-) -> Pairs:
-    """The pairs of some views: given are their image, best classes, probabilities and anchor."""
-    known = ids >= 0
-    first = np.zeros(ids.shape, np.int32)
-    first[:, 0] = 1
-    seen = np.zeros((*ids.shape, ANCHORS), np.uint8)
-    sure = np.flatnonzero((probs[:, 0] >= SURE) & (anchor >= 0))
-    seen[sure, 0, anchor[sure]] = 1
-    keys = number[:, None] * classes + ids
-    return _joined([Pairs(keys[known], probs[known], probs[known], first[known], seen[known])])
-
-
-def _joined(parts: Sequence[Pairs]) -> Pairs:
-    """Each pair once, in order."""
-    names = ("keys", "total", "peak", "first", "seen")
-    keys, total, peak, first, seen = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
-    order = np.argsort(keys, kind="stable")
-    starts = np.flatnonzero(np.diff(keys[order], prepend=-1))
-    return Pairs(
-        keys[order][starts],
-        np.add.reduceat(total[order], starts),
-        np.maximum.reduceat(peak[order], starts),
-        np.add.reduceat(first[order], starts),
-        np.add.reduceat(seen[order], starts),
-    )
+    return Judge(runs[0][0].model, runs, views, zoomed, studied, rest.astype(np.float32), joined(columns))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,10 @@ from snellen.mining.suspects_evidence import Gathered
 
 # So many classes that an image may be are at hand, the most probable ones.
 RIVALS = 16
+# Images whose rivals are sought together; bounds the memory, and changes nothing.
+AT_ONCE = 4096
 # Added to a probability before its logarithm is taken: what is smaller is all alike.
 FLOOR = 1e-4
-FEATURES = ("odds", "peak")
 
 Labels = Sequence[tuple[int, ...]]
 Ids = NDArray[np.int64]
@@ -25,7 +27,8 @@ class Opinion:
     """What the models that were shown an image say of it together: means over models, of means over their views.
 
     keys: image x classes + class, ascending, of the classes among the five best of a view: int64 `[pairs]`.
-    mean, peak: the mean probability of a pair; the mean over models of the highest that a view gives it: `[pairs]`.
+    mean, peak: the mean probability of a pair; the mean over models of the highest that a view gives it: float32
+        `[pairs]`.
     rest: the mean probability of each class that is among no view's best: `[images]`.
     rivals: the most probable classes of each image, -1 after the last: int64 `[images, RIVALS]`.
     couples, together: class x classes + class, ascending, and the sum over images of the product of their means.
@@ -33,8 +36,8 @@ class Opinion:
 
     classes: int
     keys: Ids = field(repr=False)
-    mean: Values = field(repr=False)
-    peak: Values = field(repr=False)
+    mean: NDArray[np.float32] = field(repr=False)
+    peak: NDArray[np.float32] = field(repr=False)
     rest: Values = field(repr=False)
     rivals: Ids = field(repr=False)
     couples: Ids = field(repr=False)
@@ -64,26 +67,27 @@ def opinion_of(gathered: Gathered) -> Opinion:
     """What the models together say, each as much as another."""
     classes, images = gathered.classes, len(gathered.images)
     judges = np.maximum(1, np.sum([judge.views > 0 for judge in gathered.judges], axis=0))
-    keys, place = np.unique(np.concatenate([judge.pairs.keys for judge in gathered.judges]), return_inverse=True)
-    rows, columns = np.divmod(keys, classes)
-
-    def over_models(values: Sequence[Values]) -> Values:
-        return np.asarray(np.bincount(place, np.concatenate(values), len(keys)) / judges[rows])
-
-    mean = over_models([j.pairs.total / j.views[j.pairs.keys // classes].astype(np.float64) for j in gathered.judges])
+    keys = gathered.judges[0].pairs.keys
+    for judge in gathered.judges[1:]:
+        keys = np.union1d(keys, judge.pairs.keys)
+    mean, peak = np.zeros((2, len(keys)), np.float32)
+    for judge in gathered.judges:
+        place, image = np.searchsorted(keys, judge.pairs.keys), judge.pairs.keys // classes
+        mean[place] += judge.pairs.total / judge.views[image] / judges[image]
+        peak[place] += judge.pairs.peak / judges[image]
     rest = np.sum([judge.rest for judge in gathered.judges], axis=0) / judges / classes
     # Products of what chance gives would fill the table and join nothing.
     marked = mean > 1 / classes
-    table = sparse.csr_array((mean[marked], (rows[marked], columns[marked])), shape=(images, classes))
+    table = sparse.csr_array((mean[marked].astype(np.float64), np.divmod(keys[marked], classes)), (images, classes))
     couples = sparse.coo_array(table.T @ table)
     order = np.lexsort((couples.col, couples.row))
     return Opinion(
         classes=classes,
         keys=keys,
         mean=mean,
-        peak=over_models([judge.pairs.peak.astype(np.float64) for judge in gathered.judges]),
+        peak=peak,
         rest=rest,
-        rivals=_rivals(rows, columns, mean, images),
+        rivals=_rivals(keys, mean, images, classes),
         couples=(couples.row.astype(np.int64) * classes + couples.col)[order],
         together=couples.data[order],
     )
@@ -124,18 +128,21 @@ def features(opinion: Opinion, images: Ids, labels: Labels) -> Values:
     return np.log(np.stack([odds, opinion.peak_of(images, label) + rest], axis=1))
 
 
-def _found(keys: Ids, values: Values, wanted: Ids, known: NDArray[np.bool_]) -> Values:
+def _found(keys: Ids, values: NDArray[np.floating[Any]], wanted: Ids, known: NDArray[np.bool_]) -> Values:
     """The values of some keys, 0 where a key is not there or not known."""
     if not len(keys):
         return np.zeros(wanted.shape)
     place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where(known & (keys[place] == wanted), values[place], 0.0)
+    return np.where(known & (keys[place] == wanted), values[place].astype(np.float64), 0.0)
 
 
-def _rivals(rows: Ids, columns: Ids, mean: Values, images: int) -> Ids:
-    order = np.lexsort((columns, -mean, rows))
-    rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
-    near = rank < RIVALS
+def _rivals(keys: Ids, mean: NDArray[np.float32], images: int, classes: int) -> Ids:
     rivals = np.full((images, RIVALS), -1, np.int64)
-    rivals[rows[near], rank[near]] = columns[order][near]
+    for start in range(0, images, AT_ONCE):
+        own = slice(*np.searchsorted(keys, (start * classes, (start + AT_ONCE) * classes)))
+        rows, columns = np.divmod(keys[own], classes)
+        order = np.lexsort((columns, -mean[own], rows))
+        rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
+        near = rank < RIVALS
+        rivals[rows[near], rank[near]] = columns[order][near]
     return rivals

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from snellen.datasets import DataSet, open_dataset
 from snellen.errors import SnellenError
-from snellen.mining.suspects_evidence import ANCHORS, Gathered, Photograph, anchors_of
+from snellen.mining.suspects_evidence import Gathered, Photograph
 from snellen.mining.suspects_features import Opinion
+from snellen.mining.suspects_pairs import ANCHORS
 from snellen.zoom.render import UnreadableImage, decode, without_border
 
 UNREADABLE, TOO_SMALL, BLANK = "unreadable", "too small", "blank"
 LABEL, SEVERAL = "label", "several objects"
-KINDS = (LABEL, SEVERAL, TOO_SMALL, BLANK, UNREADABLE)
 
 # Shorter side in pixels. At 32 x 32 people still name most of what they see, at 16 x 16 no longer: Torralba, Fergus and
 # Freeman 2008, "80 Million Tiny Images", section III.
@@ -26,6 +26,8 @@ FLAT, TAILS, SIDE = 8, (1, 99), 256
 # of all views, both in the mean over models: what is seen only from very near is as often a pattern that is taken for
 # something. Two classes are two objects unless images are taken for both this often (1: always).
 THERE, LIKELY, ALIKE = 0.25, 0.1, 0.1
+# Views at an anchor are as many as were shown there, but no fewer than this, so that one alone is no object.
+FEWEST = 5
 
 
 def objects(gathered: Gathered, opinion: Opinion) -> dict[int, tuple[int, ...]]:
@@ -36,15 +38,14 @@ def objects(gathered: Gathered, opinion: Opinion) -> dict[int, tuple[int, ...]]:
     shown = np.sum([judge.views > 0 for judge in gathered.judges], axis=0)
     sure: dict[int, NDArray[np.float64]] = defaultdict(lambda: np.zeros(ANCHORS))
     for judge in gathered.judges:
-        anchors = anchors_of(judge.grid)
-        views = np.maximum(1, np.bincount(anchors[anchors >= 0], minlength=ANCHORS))
-        for place in np.flatnonzero(judge.pairs.seen.any(axis=1)).tolist():
-            key = int(judge.pairs.keys[place])
-            sure[key] += judge.pairs.seen[place] / views / int(shown[key // gathered.classes])
-    there = np.array(sorted(key for key, at in sure.items() if at.max() >= THERE), np.int64)
-    image, classes = np.divmod(there, gathered.classes)
+        keys, anchor = np.divmod(judge.pairs.spots, ANCHORS)
+        image = keys // gathered.classes
+        share = judge.pairs.sure / np.maximum(judge.zoomed[image, anchor], FEWEST) / shown[image]
+        for key, at, there in zip(keys.tolist(), anchor.tolist(), share.tolist(), strict=True):
+            sure[key][at] += there
+    seen = np.array(sorted(key for key, at in sure.items() if at.max() >= THERE), np.int64)
     found: dict[int, list[int]] = defaultdict(list)
-    likely = there[opinion.mean_of(image, classes) >= LIKELY].tolist()
+    likely = seen[opinion.mean_of(*np.divmod(seen, gathered.classes)) >= LIKELY].tolist()
     for key in sorted(likely, key=lambda key: (-sure[key].max(), key)):
         number, k = divmod(key, gathered.classes)
         before = (sure[number * gathered.classes + other] for other in found[number])

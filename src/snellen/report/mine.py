@@ -1,5 +1,6 @@
 """What was mined, on a terminal: the funnel, its forwards, and each miner on what the others mine."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,8 @@ def print_mining(mining: "Mining", console: Console) -> None:
         line(
             f"Accuracy in percent with its 95 % interval. It took {further:,} further forwards, and {crops:,} of 1-crop"
         )
+    hard = shlex.quote(str(mining.path))
+    line(f"Next: `snellen suspects {hard}`, `snellen duplicates {hard}`, `snellen review {hard} --export FILE`")
     for data, image, why in mining.unreadable[:SHOWN]:
         line(f"Cannot be read: {data} {image!r}: {why}")
     if len(mining.unreadable) > SHOWN:

@@ -45,11 +45,11 @@ def print_review(hard_set: HardSet, console: Console) -> None:
         _print_reviewers(hard_set, console)
     agreement = hard_set.agreement
     if agreement.pairs:
-        table = RichTable("reviewers", *("images", "same word, %", "kappa", "95 % interval", "same labels"))
+        table = RichTable("reviewers", *("images", "same word, %", "Cohen's kappa", "95 % interval", "same labels"))
         for pair in agreement.pairs:
             table.add_row(escape(f"{pair.a}, {pair.b}"), *_cells(pair.kappa), _of(pair.relabels))
         if len(hard_set.reviewers) > 2:
-            table.add_row("all, alpha", *_cells(agreement.alpha), "")
+            table.add_row("all together (Krippendorff's alpha)", *_cells(agreement.alpha), "")
         console.print(table)
         line("Of verdicts given without sight of another's. Same labels: of the images that both relabel.")
     if hard_set.conflicts:
@@ -83,7 +83,7 @@ def _words(hard_set: HardSet) -> Mapping[str, Counter[str]]:
 
 
 def _print_reviewers(hard_set: HardSet, console: Console) -> None:
-    table = RichTable("reviewer", *WORDS)
+    table = RichTable("verdicts that stand, of", *WORDS)
     for reviewer, words in _words(hard_set).items():
         table.add_row(escape(reviewer), *(str(words[word]) for word in WORDS))
     console.print(table)

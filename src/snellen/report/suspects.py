@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from snellen.analysis.bootstrap import Estimate
 from snellen.mining.suspects import Suspects
 from snellen.report.tables import percent
 
@@ -53,15 +54,25 @@ def print_suspects(suspects: Suspects, path: Path, console: Console) -> None:
             "images; as a probability it is rough"
         )
     else:
+        found = check.found
         line(
-            f"Of {check.copies} copies of these images with {check.swapped} of {check.images} labels swapped: AUROC "
-            f"{check.auroc:.4f}; with a score of {check.threshold:g} or more, {percent(check.recall.value)} % of the "
-            f"swapped labels, and {percent(check.precision.value)} % of what is found is swapped; calibration error "
-            f"{percent(check.calibration.ece)} points"
+            f"Tried on {check.copies} copies of {check.images} images with {check.swapped} labels swapped: AUROC "
+            f"{found.auroc.value:.4f} [{found.auroc.low:.4f} – {found.auroc.high:.4f}]; with a score of "
+            f"{check.threshold:g} or more, {_share(found.recall)} % of the swapped labels are found"
+        )
+        line(
+            f"Of what is found there, at least {_share(found.precision)} % is wrong: as many were swapped, and labels "
+            f"that were wrong before count as right; the scores promise {percent(check.promised)} %. In brackets: the "
+            f"95 % interval over the {check.images} images"
         )
     how = "It supposes that" if check is None else "By estimate"
     line(f"{how} {percent(suspects.rate)} % of the labels are wrong")
     line(f"All images: {path}")
+
+
+def _share(estimate: Estimate) -> str:
+    """A share in percent with its interval."""
+    return f"{percent(estimate.value)} [{percent(estimate.low)} – {percent(estimate.high)}]"
 
 
 def _kinds(suspects: Suspects) -> Counter[str]:
