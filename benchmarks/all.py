@@ -6,7 +6,7 @@ from pathlib import Path
 
 SCRIPTS = (
     *("exact", "precision", "speed", "evaluate", "overhead", "startup", "stages"),
-    *("memory", "memo", "anytime", "unseen", "ray_engine", "suspects"),
+    *("memory", "memo", "anytime", "unseen", "ray_engine", "suspects", "duplicates", "mining"),
 )
 
 

@@ -25,12 +25,12 @@ import common
 from snellen.classifiers import prepare
 from snellen.datasets import open_dataset
 from snellen.engine.progress import Progress
-from snellen.mining import duplicates_check
-from snellen.mining.duplicates import Source, find_duplicates
-from snellen.mining.duplicates_describe import describe
-from snellen.mining.duplicates_hash import ORIENTATIONS, UPRIGHT, distances, turned
-from snellen.mining.duplicates_near import BITS, NEIGHBOURS, Candidates, Looks, view_similarity
-from snellen.mining.duplicates_points import find_frame, find_points, grey
+from snellen.mining.duplicates import check as duplicates_check
+from snellen.mining.duplicates.describe import describe
+from snellen.mining.duplicates.duplicates import Source, find_duplicates
+from snellen.mining.duplicates.hash import ORIENTATIONS, UPRIGHT, distances, turned
+from snellen.mining.duplicates.near import BITS, NEIGHBOURS, Candidates, Looks, view_similarity
+from snellen.mining.duplicates.points import find_frame, find_points, grey
 
 EMBEDDED = "embedded/efficientnet_lite0"
 

@@ -19,11 +19,11 @@ import numpy as np
 
 import common
 from snellen.analysis.calibration import calibration
-from snellen.mining.suspects import DOUBTED, find_suspects
-from snellen.mining.suspects_check import auroc, how_found
-from snellen.mining.suspects_evidence import gather, views_of
-from snellen.mining.suspects_features import features, opinion_of
-from snellen.mining.suspects_fit import USUAL, Model
+from snellen.mining.suspects.check import auroc, how_found
+from snellen.mining.suspects.evidence import gather, views_of
+from snellen.mining.suspects.features import features, opinion_of
+from snellen.mining.suspects.fit import USUAL, Model
+from snellen.mining.suspects.suspects import DOUBTED, find_suspects
 from snellen.store.find import find_runs
 
 EMBEDDED = "embedded/efficientnet_lite0"

@@ -21,8 +21,8 @@ CHILD = """
 import json, re, sys, time
 from pathlib import Path
 from PIL import Image
-from snellen.mining import upscale
-from snellen.mining.upscale_network import load_network
+from snellen.mining.publish import upscale
+from snellen.mining.publish.upscale_network import load_network
 
 photograph, width, weights, whole = sys.argv[1:]
 with Image.open(photograph) as image:

@@ -36,7 +36,7 @@ def hard_pictures(
 
 def publish_options(*specs: str | Path, **options: object):
     """Options that leave no question open: what is undecided is kept, licences are known."""
-    from snellen.mining.publish_given import Options
+    from snellen.mining.publish.given import Options
 
     licences = [f"{open_dataset(spec).name}=CC0-1.0" for spec in specs]
     return Options(**{"undecided": "keep", "licences": licences, **options})

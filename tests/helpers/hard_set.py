@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from snellen.atomic import write_atomic
 from snellen.files import make_folder
 from snellen.labels import IMAGENET_1K, ClassSpace
-from snellen.mining.duplicates import DUPLICATES
+from snellen.mining.duplicates.duplicates import DUPLICATES
 from snellen.mining.log import Verdict
 from snellen.mining.mined import CANDIDATES, image_key
 

@@ -1,3 +1,3 @@
 """Programs that tests start."""
 
-collect_ignore_glob = ["stepwise_*.py"]
+collect_ignore_glob = ["stepwise_*.py", "*/stepwise_*.py"]

@@ -57,8 +57,8 @@ def duplicates(
     """Images that are one picture: in a hard set or data sets, and between them and a reference."""
     from snellen.engine.progress import silent
     from snellen.engine.running import completed_model
-    from snellen.mining.duplicates import search
-    from snellen.mining.duplicates_given import (
+    from snellen.mining.duplicates.duplicates import search
+    from snellen.mining.duplicates.given import (
         check_apart,
         check_ours,
         data_sources,

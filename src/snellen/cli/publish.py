@@ -10,7 +10,7 @@ from snellen.errors import UsageError
 from snellen.places import is_remote, place
 
 if TYPE_CHECKING:
-    from snellen.mining.upscale import Network
+    from snellen.mining.publish.upscale import Network
 
 Form = Literal["parquet", "folder", "webdataset", "coco", "fiftyone"]
 Choice = Literal["keep", "drop"]
@@ -46,9 +46,9 @@ def publish(
 ) -> None:
     """Publish a hard set: a data set that the Hub shows, with its card."""
     from snellen.engine.progress import reporter
-    from snellen.mining.publish import publish as write
-    from snellen.mining.publish_given import Options
-    from snellen.mining.publish_hub import check_repository, push
+    from snellen.mining.publish.given import Options
+    from snellen.mining.publish.hub import check_repository, push
+    from snellen.mining.publish.publish import publish as write
 
     if repo:
         check_repository(repo)
@@ -82,7 +82,7 @@ def publish(
 
 
 def _width(text: str | None) -> int | None:
-    from snellen.mining.upscale import WIDTHS
+    from snellen.mining.publish.upscale import WIDTHS
 
     if text is None or text.lower() in WIDTHS:
         return WIDTHS[text.lower()] if text else None
@@ -97,6 +97,6 @@ def _network(file: Path | None, wide: int | None, device: str) -> "Network | Non
         return None
     if wide is None:
         raise UsageError("--upscaler is of --upscale; give both")
-    from snellen.mining.upscale_network import load_network
+    from snellen.mining.publish.upscale_network import load_network
 
     return load_network(file, device)

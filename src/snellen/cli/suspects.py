@@ -25,8 +25,8 @@ def suspects(
 ) -> None:
     """Images whose label is likely wrong, that show several objects, or that nobody can read."""
     from snellen.mining.mined import is_finished, read_record
-    from snellen.mining.suspects import find_suspects, runs_to_doubt
-    from snellen.mining.suspects_file import check_place, write_suspects
+    from snellen.mining.suspects.file import check_place, write_suspects
+    from snellen.mining.suspects.suspects import find_suspects, runs_to_doubt
     from snellen.report.suspects import print_suspects, suspects_json
 
     path = out or places[0] / "suspects.parquet"

@@ -9,8 +9,8 @@ A verdict is named by its client (a UUID) and its number there; that it is writt
 
 import json
 import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 
 from snellen.atomic import create_atomic
 from snellen.errors import DataError
-from snellen.files import entries, make_folder, read_bytes, read_many
+from snellen.files import Entry, entries, make_folder, read_bytes, read_many
 from snellen.store.find import reading
 
 FOLDER = "verdicts"
@@ -69,10 +69,14 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Log:
-    """Every verdict once, ordered by time; `torn`: files whose last line was cut off, which does not count."""
+    """Every verdict once, ordered by time; `torn`: files whose last line was cut off, which does not count.
+
+    files: what each whole file says, by name, and how it was listed.
+    """
 
     verdicts: tuple[Verdict, ...]
     torn: tuple[str, ...] = ()
+    files: Mapping[str, tuple[Entry, Sequence[Verdict]]] = field(default_factory=dict, repr=False, compare=False)
 
 
 def append(hard: Path, batch: Sequence[Verdict]) -> bool:
@@ -99,9 +103,11 @@ def append(hard: Path, batch: Sequence[Verdict]) -> bool:
     return False
 
 
-def read_log(hard: Path) -> Log:
+def read_log(hard: Path, before: Log | None = None) -> Log:
     """The log of a HARD folder; an empty one where nothing was said yet.
 
+    before: the log as it was read last, which is returned where nothing has changed; only files that are not listed as
+        they were then are read again.
     A last line that was cut off (a file that was copied in part) is passed over and told of. Raises DataError, with
     file and line, for any other line that is no verdict, and for two different verdicts of one name; UsageError or
     Stopped where the folder cannot be read.
@@ -109,19 +115,35 @@ def read_log(hard: Path) -> Log:
     folder = hard / FOLDER
     with reading(folder):
         files = [file for file in entries(folder) if file.name.endswith(".jsonl") and not file.is_folder]
-        contents = list(read_many(folder, files))
-    found: list[tuple[Verdict, str]] = []
-    torn = []
-    for file, data in zip(files, contents, strict=True):
+        known = {file.name: before.files[file.name] for file in files if _is_read(file, before)} if before else {}
+        new = [file for file in files if file.name not in known]
+        contents = list(read_many(folder, new))
+    if before and not new and len(known) == len(before.files) and not before.torn:
+        return before
+    torn: dict[str, Sequence[Verdict]] = {}
+    for file, data in zip(new, contents, strict=True):
         verdicts, cut = _parse(data or b"", f"{FOLDER}/{file.name}")
-        found += [(verdict, file.name) for verdict in verdicts]
-        torn += [file.name] if cut else []
-    return Log(_once(found), tuple(torn))
+        if cut:
+            torn[file.name] = verdicts
+        else:
+            known[file.name] = file, verdicts
+    said = {name: verdicts for name, (_, verdicts) in known.items()} | torn
+    found = [(verdict, file.name) for file in files for verdict in said[file.name]]
+    return Log(_once(found), tuple(torn), known)
 
 
 def encode(verdicts: Iterable[Verdict]) -> bytes:
     """Verdicts as JSON lines."""
     return b"".join(json.dumps(_record(verdict), ensure_ascii=False).encode() + b"\n" for verdict in verdicts)
+
+
+def verdict_of(record: Any) -> Verdict:
+    """The verdict that a line of the log holds, parsed from JSON; ValueError, which says why, where it is none."""
+    wrong = _fault(record)
+    if wrong:
+        raise ValueError(wrong)
+    lists = {name: tuple(record[name]) for name in ("labels", "based_on")}
+    return Verdict(**{name: record[name] for name in Verdict.__dataclass_fields__} | lists)
 
 
 def now() -> str:
@@ -135,12 +157,17 @@ def name_fault(reviewer: str) -> str:
     return "" if plain else f"a reviewer's name is 1 to {MOST_NAME} characters on one line"
 
 
+def _is_read(file: Entry, before: Log) -> bool:
+    there = before.files.get(file.name)
+    return there is not None and there[0] == file
+
+
 def _once(found: Sequence[tuple[Verdict, str]]) -> tuple[Verdict, ...]:
     """Each verdict once; of one that was sent again the earliest time counts."""
     known: dict[str, tuple[Verdict, str]] = {}
     for verdict, file in found:
         before, where = known.setdefault(verdict.key, (verdict, file))
-        if _timeless(before) != _timeless(verdict):
+        if before is not verdict and _timeless(before) != _timeless(verdict):
             raise DataError(
                 f"two verdicts are called {verdict.key}, and differ: in {FOLDER}/{where} and in {FOLDER}/{file}; "
                 "one of the files was changed: move it away"
@@ -163,11 +190,10 @@ def _parse(data: bytes, where: str) -> tuple[list[Verdict], bool]:
             if number == len(lines):  # nothing ends it; a line that was cut off is never whole JSON
                 return verdicts, True
             raise DataError(f"{where}, line {number} is no verdict: {error}; mend it or move the file away") from error
-        wrong = _fault(record)
-        if wrong:
-            raise DataError(f"{where}, line {number} is no verdict: {wrong}; mend it or move the file away")
-        lists = {name: tuple(record[name]) for name in ("labels", "based_on")}
-        verdicts.append(Verdict(**{name: record[name] for name in Verdict.__dataclass_fields__} | lists))
+        try:
+            verdicts.append(verdict_of(record))
+        except ValueError as error:
+            raise DataError(f"{where}, line {number} is no verdict: {error}; mend it or move the file away") from error
     return verdicts, False
 
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from snellen.mining.duplicates import Duplicates
+    from snellen.mining.duplicates.duplicates import Duplicates
 
 # Pairs, and unreadable images, that a terminal shows.
 SHOWN, SHOWN_UNREADABLE = 20, 10

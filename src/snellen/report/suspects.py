@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from snellen.analysis.bootstrap import Estimate
-from snellen.mining.suspects import Suspects
+from snellen.mining.suspects.suspects import Suspects
 from snellen.report.tables import percent
 
 # Images that a terminal shows.

@@ -43,9 +43,11 @@ class UnreadableImage(Exception):
     """An image that is listed in the run as an error; the message is what the run shows."""
 
 
-def decode(source: bytes | Path) -> Image.Image:
+def decode(source: bytes | Path, side: int | None = None) -> Image.Image:
     """Decode an image file to RGB as `PIL.Image.open(...).convert("RGB")` does: first frame, EXIF rotation ignored.
 
+    side: where it is only to be looked at, both sides need no more pixels; a JPEG may then be decoded at a half, a
+        quarter or an eighth of its size, which is faster.
     Raises UnreadableImage for anything Pillow cannot decode whole, and for more than `MAX_PIXELS` pixels.
     """
     try:
@@ -61,6 +63,8 @@ def decode(source: bytes | Path) -> Image.Image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise UnreadableImage(f"{width} x {height} pixels, more than the limit of {MAX_PIXELS:,}")
+                if side is not None:
+                    image.draft(None, (side, side))
                 return image.convert("RGB")
         except UnreadableImage:
             raise

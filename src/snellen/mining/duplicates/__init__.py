@@ -1,0 +1,1 @@
+"""Images that are one picture: described, searched, checked, and put into clusters."""
