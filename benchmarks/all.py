@@ -13,7 +13,8 @@ SCRIPTS = (
 def main():
     for name in SCRIPTS:
         subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py")), *sys.argv[1:]], check=True)
-    subprocess.run([sys.executable, str(Path(__file__).with_name("rendering.py")), sys.argv[1]], check=True)
+    for name in ("rendering", "view"):
+        subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py")), sys.argv[1]], check=True)
     for name in ("score", "analysis", "cover", "planner", "scaling"):
         subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py"))], check=True)
 

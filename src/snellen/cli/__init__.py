@@ -24,6 +24,7 @@ from snellen.cli.show import show
 from snellen.cli.study import study
 from snellen.cli.suspects import suspects
 from snellen.cli.tta import tta
+from snellen.cli.view import view
 from snellen.errors import SnellenError, UsageError
 
 app = typer.Typer(
@@ -68,6 +69,7 @@ app.command()(review)
 app.command()(suspects)
 app.command()(duplicates)
 app.command()(publish)
+app.command()(view)
 app.command()(bench)
 app.command()(ls)
 

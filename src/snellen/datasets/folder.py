@@ -55,6 +55,14 @@ class FolderDataSet(ListedDataSet):
         with open(os.path.join(os.fsencode(self.root), self._paths[index]), "rb") as file:
             return file.read()
 
+    def leads_out(self, index: int) -> bool:
+        """Whether an image is a link, or lies behind one, to a file outside the folder of this machine."""
+        if is_remote(self.root):
+            return False
+        root = os.fsencode(self.root)
+        path = os.path.realpath(os.path.join(root, self._paths[index]))
+        return os.path.commonpath((root, path)) != root
+
     def origin(self, index: int) -> str:
         """The folder's name."""
         return self.name

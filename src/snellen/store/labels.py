@@ -47,18 +47,22 @@ def encode_labels(ids: Sequence[str], labels: Sequence[Sequence[int]], space: Cl
     return text.getvalue().encode()
 
 
+def read_ids(path: Path, count: int) -> list[str]:
+    """The first `count` image ids of a label source, in its order: that of the data set where a run wrote it.
+
+    Raises DataError where it is none.
+    """
+    header, rows = _read_table(path)
+    image = header.index("image_id")
+    return [row[image] for row in rows[:count] if image < len(row)]
+
+
 def read_labels(path: Path, ids: Sequence[str], space: ClassSpace) -> list[list[int]]:
     """The label sets of the images named, from a CSV with columns `image_id` and `labels`; a blank one is empty.
 
     Raises DataError where an image has no row, and for a class that `space` does not have.
     """
-    try:
-        text = io.StringIO(read_bytes(path).decode("utf-8-sig"), newline="")
-        header, *rows = [row for row in csv.reader(text) if row] or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"labels cannot be read from {str(path)!r}: {error}") from error
-    if not rows or not {"image_id", "labels"} <= set(header):
-        raise DataError(f"{str(path)!r} is no label source: expected a CSV with columns image_id and labels")
+    header, rows = _read_table(path)
     places = {name: place for place, name in enumerate(header)}
     image, labels = places["image_id"], places["labels"]
     by_id = {row[image]: row[labels] if labels < len(row) else "" for row in rows if image < len(row)}
@@ -74,3 +78,15 @@ def read_labels(path: Path, ids: Sequence[str], space: ClassSpace) -> list[list[
         return [find(word) for word in each if word.strip()]
 
     return [list(classes(by_id[i])) for i in ids]
+
+
+def _read_table(path: Path) -> tuple[list[str], list[list[str]]]:
+    """The header of a label source and its rows; DataError where it is none."""
+    try:
+        text = io.StringIO(read_bytes(path).decode("utf-8-sig"), newline="")
+        header, *rows = [row for row in csv.reader(text) if row] or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"labels cannot be read from {str(path)!r}: {error}") from error
+    if not rows or not {"image_id", "labels"} <= set(header):
+        raise DataError(f"{str(path)!r} is no label source: expected a CSV with columns image_id and labels")
+    return header, rows

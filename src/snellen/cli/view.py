@@ -1,0 +1,54 @@
+"""The command `view`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from snellen.cli.options import Labels, Root
+from snellen.errors import UsageError
+
+
+def view(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="Runs (OUT), a hard set (HARD), or DATA.")],
+    export: Annotated[
+        Path | None, typer.Option("--export", metavar="DIR", help="Write the page as a read-only site, a new folder.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Where to listen; off this machine, a token is asked for.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="The port.", show_default="8765, or one that is free")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(help="What a browser must know.", show_default="none on this machine, else made up")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Examples of classes: a folder DIR/<class>/<image>.")
+    ] = None,
+    reviewer: Annotated[str, typer.Option(help="Whose verdicts these are; without it the page asks.")] = "",
+    labels: Labels = None,
+    root: Root = None,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where what the page reads is kept.", show_default="of the user")
+    ] = None,
+    browser: Annotated[
+        bool | None, typer.Option("--open/--no-open", help="Open a browser.", show_default="where there is a screen")
+    ] = None,
+) -> None:
+    """See it: a page to browse runs or a data set, and to review a hard set."""
+    from snellen.places import cache_root
+    from snellen.web.site import open_target
+
+    folder = cache or cache_root() / "view"
+    opened = open_target(target, root=root, labels=labels)
+    if export is not None:
+        from snellen.engine.progress import reporter
+        from snellen.web.export import export as write
+
+        given = {"--host": host != "127.0.0.1", "--port": port, "--token": token, "--reviewer": reviewer}
+        if strange := next((name for name, value in given.items() if value), None):
+            raise UsageError(f"{strange} is of the page that is served; with --export leave it out")
+        write(opened, export, folder, reference=reference, report=reporter(quiet=False))
+        return
+    from snellen.web.serve import Listening, serve
+
+    serve(opened, Listening(host, port, token), folder, reference=reference, reviewer=reviewer, browser=browser)

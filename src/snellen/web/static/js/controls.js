@@ -1,0 +1,120 @@
+// The filters and the order of the grid. Every change is a change of the link.
+import { classIds, classText, FILTERS, findClass, focus, range, SORTS } from './filter.js';
+import { countText, html, useEffect, useMemo, useRef, useState } from './ui.js';
+
+const TYPING = 120; // milliseconds after the last key before the list is filtered
+const wide = () => matchMedia('(min-width: 60rem)').matches;
+
+const Select = ({ label, value, options, set }) => html`<label class="field"><span>${label}</span>
+  <select value=${value ?? ''} onChange=${(event) => set(event.target.value)}>
+    ${options.map(([key, text]) => html`<option key=${key} value=${key} selected=${key === (value ?? '')}>${text}</option>`)}
+  </select></label>`;
+
+/** A field whose text goes into the link a moment after the last key; the text is kept while it is typed. */
+function Text({ label, value, set, ...rest }) {
+  const [text, setText] = useState(value ?? '');
+  const sent = useRef(value ?? '');
+  const timer = useRef(null);
+  useEffect(() => {
+    if ((value ?? '') !== sent.current) setText(value ?? '');
+    sent.current = value ?? '';
+  }, [value]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const typed = (event) => {
+    const next = event.target.value;
+    setText(next);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => {
+      const replace = sent.current !== ''; // one entry of the history for one search
+      sent.current = next.trim();
+      set(next.trim(), replace);
+    }, TYPING);
+  };
+  return html`<label class="field"><span>${label}</span><input type="search" value=${text} onInput=${typed} autocomplete="off" spellcheck=${false} ...${rest} /></label>`;
+}
+
+/** A field that takes a class by name or key. */
+function ClassField({ label, classes, value, set }) {
+  const id = value ? classIds(classes).get(value) : undefined;
+  const known = id === undefined ? (value ?? '') : classText(classes, id);
+  const [text, setText] = useState(known);
+  useEffect(() => setText(known), [known]);
+  const wrong = text.trim() !== '' && findClass(classes, text) === null;
+  const typed = (event) => {
+    setText(event.target.value);
+    if (!event.target.value.trim()) set(null);
+    else {
+      const key = findClass(classes, event.target.value);
+      if (key) set(key);
+    }
+  };
+  return html`<label class="field"><span>${label}</span><input type="search" list="class-names" value=${text} onInput=${typed}
+    aria-invalid=${wrong ? 'true' : null} autocomplete="off" spellcheck=${false} placeholder="name or key" /></label>`;
+}
+
+function Wins({ zooms, value, set }) {
+  const [from, to] = range(value);
+  const text = (bound) => (Number.isFinite(bound) ? String(bound) : '');
+  const change = (low, high) => set(low || high ? `${low}-${high}` : null);
+  return html`<fieldset class="field range"><legend>Winning zooms</legend>
+    <input type="number" min="0" max=${zooms} aria-label="from" placeholder="0" value=${text(from)}
+      onChange=${(event) => change(event.target.value, text(to))} />
+    <span aria-hidden="true">–</span>
+    <input type="number" min="0" max=${zooms} aria-label="to" placeholder=${zooms} value=${text(to)}
+      onChange=${(event) => change(text(from), event.target.value)} />
+  </fieldset>`;
+}
+
+const any = (pairs) => [['', 'any'], ...pairs];
+
+export function Controls({ site, set, columns, classes, models, query, count, change }) {
+  const [open, setOpen] = useState(wide);
+  const model = focus(models, query);
+  const put = (name) => (value, replace) => change({ [name]: value || null }, replace);
+  const active = FILTERS.filter((name) => query[name]).length;
+  const kinds = useMemo(() => (columns.kind ? [...new Set(columns.kind)].filter(Boolean).sort() : []), [columns]);
+  const list = useMemo(() => html`<datalist id="class-names">${classes.keys.map((key, id) =>
+    html`<option key=${key} value=${classText(classes, id)}></option>`)}</datalist>`, [classes]);
+  const sorts = Object.entries(SORTS).filter(([key]) => ({
+    label: columns.labels, name: columns.id, origin: columns.origins, suspect: columns.suspect, differ: models.length > 1,
+    wins: model, confidence: model, agree: model?.columns.consensus_share, sensitivity: model?.columns.sensitivity,
+  })[key] ?? key === '');
+  return html`<section class="controls" aria-label="Filters and order">
+    <div class="search-row">
+      <${Text} id="search" label="Search names" value=${query.q} set=${put('q')} placeholder="class, file, origin" />
+      <button type="button" class="fold" aria-expanded=${String(open)} aria-controls="filters" onClick=${() => setOpen(!open)}>
+        Filters${active ? ` (${active})` : ''}</button>
+    </div>
+    <p class="count"><b>${countText(count)}</b> of ${countText(columns.n)} images
+      ${active > 0 && html` <button type="button" class="quiet" onClick=${() => change(Object.fromEntries(FILTERS.map((name) => [name, null])))}>Show all</button>`}</p>
+    ${models.length > 1 && html`<p class="count">Signs: ${models.map((one) => one.name).join(' · ')}</p>`}
+    <div id="filters" hidden=${!open}>
+      ${columns.labels && html`<${ClassField} label="Label" classes=${classes} value=${query.label} set=${put('label')} />`}
+      ${columns.origins?.length > 1 && html`<${Select} label="Origin" value=${query.origin} set=${put('origin')}
+        options=${any(columns.origins.map((name) => [name, name]))} />`}
+      ${columns.key && html`<${Select} label="Verdict" value=${query.verdict} set=${put('verdict')}
+        options=${any(['undecided', 'kept', 'dropped', 'relabelled', 'conflict'].map((name) => [name, name]))} />`}
+      ${columns.suspect && html`<${Text} label="Suspect score, at least" value=${query.suspect} set=${put('suspect')} inputmode="decimal" placeholder="0" />`}
+      ${kinds.length > 0 && html`<${Select} label="Kind of suspect" value=${query.kind} set=${put('kind')}
+        options=${any(kinds.map((name) => [name, name]))} />`}
+      ${model && html`
+        ${set.models.length > 1 && html`<${Select} label="Model" value=${model.key} set=${put('m')}
+          options=${set.models.map((one) => [one.key, one.name])} />`}
+        <${Select} label="1-crop" value=${query.right} set=${put('right')} options=${any([['1', 'right'], ['0', 'wrong'], ['-1', 'not shown']])} />
+        ${model.zooms > 1 && html`<${Wins} zooms=${model.zooms} value=${query.wins} set=${put('wins')} />`}
+        ${model.columns.consensus && html`<${ClassField} label="Most zooms answer" classes=${classes} value=${query.says} set=${put('says')} />`}
+        ${models.length > 1 && html`<${Select} label="Models disagree" value=${query.differ} set=${put('differ')}
+          options=${[['', 'either'], ['answer', 'on the answer'], ['right', 'on being right']]} />`}`}
+      ${(columns.error || columns.duplicates) && html`<${Select} label="Files" value=${query.state} set=${put('state')}
+        options=${any([['error', 'cannot be read'], ['duplicates', 'have duplicates']])} />`}
+      <div class="order">
+        <${Select} label="Order" value=${query.sort} set=${put('sort')} options=${sorts} />
+        <button type="button" aria-pressed=${String(Boolean(query.down))} title="Turn the order round"
+          onClick=${() => change({ down: query.down ? null : 1 })}>${query.down ? '↓' : '↑'}<span class="unseen"> descending</span></button>
+      </div>
+      <${Select} label="Pictures" value=${query.size ?? 'medium'} set=${(value) => change({ size: value === 'medium' ? null : value })}
+        options=${[['small', 'small'], ['medium', 'medium'], ['large', 'large']]} />
+    </div>
+    ${list}
+  </section>`;
+}

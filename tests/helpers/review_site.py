@@ -1,0 +1,112 @@
+"""A hard set of small pictures, the real server in a process of its own that can be killed, and its review page."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from browser import Visit
+from hard_pictures import hard_pictures
+from hard_set import MadeUpImage
+from PIL import Image
+
+from snellen.labels import IMAGENET_1K
+from snellen.mining.log import Verdict, read_log
+
+COMMAND = (sys.executable, "-m", "snellen.cli", "view")
+PATIENCE = 60  # seconds
+
+
+def pictures(folder: Path, count: int) -> tuple[Path, list[MadeUpImage]]:
+    """A hard set of so many pictures of five classes, and its images in its order."""
+    for k in range(count):
+        path = folder / "photos" / IMAGENET_1K.keys[k % 5] / f"{k:03d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (60, 40), (k % 256, 255 - k % 256, 7 * k % 256)).save(path)
+    return folder / "HARD", hard_pictures(folder / "HARD", folder / "photos")
+
+
+@dataclass
+class Server:
+    """`snellen view HARD` on a port that stays the same, so that a browser finds its own again."""
+
+    hard: Path
+    cache: Path
+    options: tuple[str, ...] = ()
+    port: int = 0
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        if not self.port:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self.port = free.getsockname()[1]
+        given = (str(self.hard), "--port", str(self.port), "--cache", str(self.cache), "--no-open", *self.options)
+        self._process = subprocess.Popen((*COMMAND, *given), stdout=subprocess.DEVNULL, start_new_session=True)
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                urllib.request.urlopen(f"{self.address}data/site.json", timeout=10).close()
+                return
+            except OSError:
+                assert self._process.poll() is None, "the server ended"
+                assert time.monotonic() < until, "the server does not answer"
+                time.sleep(0.05)
+
+    def kill(self) -> None:
+        """Kill it with -9, and what it started."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    @property
+    def address(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.port}/"
+
+    def said(self, reviewer: str) -> list[Verdict]:
+        """What the log holds of a reviewer, in the order it was given."""
+        return [verdict for verdict in read_log(self.hard).verdicts if verdict.reviewer == reviewer]
+
+
+@contextlib.contextmanager
+def server_of(hard: Path, cache: Path, *options: str) -> Iterator[Server]:
+    """A server that runs, and is killed at the end."""
+    server = Server(hard, cache, options)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+def open_review(context: Any, server: Server, reviewer: str, query: str = "") -> Visit:
+    """A tab with the review page, ready for keys of that reviewer."""
+    seen = Visit(context.new_page())
+    page = seen.page
+    page.on("console", lambda one: seen.complaints.append(f"{one.type}: {one.text}") if one.type != "log" else None)
+    page.on("pageerror", lambda error: seen.complaints.append(f"error: {error}"))
+    page.goto(f"{server.address}#/s0/review{query}")
+    page.wait_for_selector(".review-totals")
+    if page.locator(".review-name input").count():
+        page.get_by_label("Reviewer").fill(reviewer)
+        page.get_by_role("button", name="Begin").click()
+    page.wait_for_selector(".review-words")
+    page.wait_for_load_state("networkidle")
+    return seen
+
+
+def wait_stored(page: Any) -> None:
+    """Wait until nothing is left to send."""
+    page.wait_for_selector(".review-queue[data-waiting='0']", timeout=1000 * PATIENCE, state="attached")

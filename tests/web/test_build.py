@@ -1,0 +1,197 @@
+"""The data files in the cache: made once, kept, made anew when a study goes on, and right after a kill."""
+
+import json
+import shutil
+import time
+
+import numpy as np
+import pytest
+from judged_runs import GRID, judged_run, world
+from photo_runs import paint, photo_run
+
+import snellen.web.build as build
+import snellen.web.made as made
+from snellen.errors import SnellenError
+from snellen.web.answers import CHUNK
+from snellen.web.build import Builder
+from snellen.web.site import open_target
+
+NAMES = [f"kind-{k % 3}/{k:02d}.jpg" for k in range(12)]
+
+
+@pytest.fixture
+def out(tmp_path):
+    pictures = paint(tmp_path / "pictures", NAMES)
+    for k in range(2):
+        photo_run(tmp_path / "out" / "p" / f"model-{k}" / "g", pictures, model=f"timm/model_{k}", seed=k)
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def open_builder(tmp_path):
+    """Opens builders over one cache; all are closed at the end."""
+    opened = []
+
+    def open_one(place):
+        opened.append(Builder(open_target(str(place)), tmp_path / "cache"))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.close()
+
+
+def read(builder, url):
+    return json.loads(builder.path(url).read_bytes())
+
+
+def test_all_files(out, open_builder):
+    builder = open_builder(out)
+    assert read(builder, "data/s0/images.json")["n"] == 12  # waited for
+    builder.finish()
+    site = builder.site()
+    (one,) = site["sets"]
+    assert (site["kind"], one["images"], one["chunk"], one["ready"]) == ("runs", 12, CHUNK, True)
+    assert [(model["key"], model["ready"], model["complete"], model["images"]) for model in one["models"]] == [
+        ("m0", True, True, 12),
+        ("m1", True, True, 12),
+    ]
+    assert (
+        one["models"][0]["grid"][112] | {"scale": 256, "row": 1, "col": 1, "resize": 256, "group": "zoom-in"}
+        == (one["models"][0]["grid"][112])
+    )
+    assert len(read(builder, f"data/classes-{one['space']}.json")["keys"]) == 12
+    assert read(builder, "data/s0/m1.json")["n"] == 12
+    assert builder.path("data/s0/m0/answers/0.bin").stat().st_size == 12 * 324 * 21
+
+
+def test_no_other_files(out, open_builder):
+    builder = open_builder(out)
+    builder.finish()
+    answers = ("1.bin", "-1.bin", "../x.bin", "0.json.bin", "../../../../x.bin")
+    strange = [f"data/s0/m0/answers/{name}" for name in answers]
+    strange += ["data/s1/images.json", "data/s0/m7.json", "data/../run.json", "data/s0/../../x.json", "/etc/passwd"]
+    strange += ["data/classes-nothing.json", "data/classes-../x.json", "data/s0/images.txt", "", "data/site.json"]
+    assert {url for url in strange if builder.path(url) is not None} == set()
+
+
+def test_warm_start_reads_nothing(out, open_builder, monkeypatch):
+    first = open_builder(out)
+    first.finish()
+    before = read(first, "data/s0/m0.json")
+    answers = first.path("data/s0/m0/answers/0.bin").read_bytes()
+    first.close()
+    for part in out.glob("**/*.parquet"):  # whoever reads one now fails
+        part.write_bytes(b"")
+    monkeypatch.setattr(Builder, "_run", lambda *_: pytest.fail("a child was started"))
+    second = open_builder(out)
+    assert all(model["ready"] for model in second.site()["sets"][0]["models"])
+    assert read(second, "data/s0/m0.json") == before
+    assert second.path("data/s0/m0/answers/0.bin").read_bytes() == answers
+
+
+def test_cache_that_is_removed(out, open_builder, tmp_path):
+    """It may be at any time, also under a running server."""
+    builder = open_builder(out)
+    builder.finish()
+    before = {url: read(builder, url) for url in ("data/s0/images.json", "data/s0/m0.json")}
+    for path in (tmp_path / "cache" / "data").rglob("*.*"):
+        path.unlink()
+    assert read(builder, "data/s0/images.json") == before["data/s0/images.json"]
+    assert builder.path("data/s0/m0.json") is None
+    builder.finish()
+    assert read(builder, "data/s0/m0.json") == before["data/s0/m0.json"]
+
+
+def test_old_versions_are_removed():
+    one = made.Made()
+    gone = []
+    for k in range(4):
+        one.wanted = f"images-{k}.json"
+        assert one.due
+        one.done(one.wanted, 0.0, None)
+        gone += one.outdated()
+        one._not_until = 0.0
+    assert gone == ["images-0.json", "images-1.json"]  # a page may be on its way to the last but one
+
+
+def test_study_that_goes_on(tmp_path, open_builder, monkeypatch):
+    monkeypatch.setattr(build, "LOOK", 0.0)
+    monkeypatch.setattr(made, "AGAIN", 0.2)
+    monkeypatch.setattr(made, "SPARED", 0.0)
+    pictures = paint(tmp_path / "pictures", NAMES)
+    path = tmp_path / "out" / "p" / "m" / "g"
+    whole = photo_run(tmp_path / "whole", pictures)
+    photo_run(path, pictures, done=5)
+    builder = open_builder(tmp_path / "out")
+    builder.finish()
+    model = builder.site()["sets"][0]["models"][0]
+    assert (model["complete"], model["images"]) == (False, 5)
+    first = read(builder, "data/s0/m0.json")
+    assert first["crop"][5:] == [-1] * 7
+    assert read(builder, "data/s0/images.json")["n"] == 12
+    shutil.rmtree(path)
+    shutil.copytree(whole.path, path)
+    deadline = time.monotonic() + 30
+    while (now := builder.site()["sets"][0]["models"][0])["version"] == model["version"]:
+        assert time.monotonic() < deadline, "the new images were not taken in"
+        time.sleep(0.1)
+    assert (now["key"], now["complete"], now["images"]) == ("m0", True, 12)
+    again = read(builder, "data/s0/m0.json")
+    assert again["crop"][:5] == first["crop"][:5]
+    assert -1 not in again["crop"]
+
+
+def test_run_that_comes_later(out, open_builder, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "LOOK", 0.0)
+    builder = open_builder(out)
+    builder.finish()
+    keys = {model["spec"]: model["key"] for model in builder.site()["sets"][0]["models"]}
+    photo_run(out / "p" / "a-first" / "g", tmp_path / "pictures", model="timm/earlier", seed=5)
+    photo_run(out / "other" / "m" / "g", paint(tmp_path / "other", ["x/1.jpg"]), model="timm/other")
+    one, other = builder.site()["sets"]
+    now = {model["spec"]: model["key"] for model in one["models"]}
+    assert now == keys | {"timm/earlier": "m2"}  # links to the others stay true
+    assert (other["key"], other["images"]) == ("s1", 1)
+    builder.finish()
+    assert read(builder, "data/s1/m0.json")["n"] == 1
+
+
+def test_mining_that_goes_on(tmp_path, open_builder):
+    """Until `mine` has finished its folder is one of runs, and its models are not complete."""
+    found = world(6, 1)
+    shown = np.zeros((6, len(GRID)), bool)
+    shown[:3, GRID.one_crop] = True
+    labels = [[int(k)] for k in found.truth]
+    judged_run(tmp_path / "HARD" / "made-up" / "m" / "paper", found.logits[0], labels, shown=shown)
+    record = {"format": 1, "space": "imagenet-1k", "keys": [], "miners": ["timm/made_up"]}
+    (tmp_path / "HARD" / "mine.json").write_text(json.dumps(record))
+    builder = open_builder(tmp_path / "HARD")
+    builder.finish()
+    site = builder.site()
+    assert site["kind"] == "runs"
+    (model,) = site["sets"][0]["models"]
+    assert (model["early_exit"], model["complete"]) == (True, False)
+    assert read(builder, "data/s0/m0.json")["shown"] == [1, 1, 1, 0, 0, 0]
+
+
+def test_damage_is_told(out, open_builder):
+    samples = next(out.glob("p/model-0/**/*.samples.parquet"))
+    samples.write_bytes(samples.read_bytes()[:50])
+    builder = open_builder(out)
+    with pytest.raises(SnellenError, match="cannot be read"):
+        builder.path("data/s0/images.json")
+    assert "cannot be read" in builder.site()["sets"][0]["error"]
+
+
+def test_killed_child(out, open_builder, monkeypatch):
+    """A child that is killed leaves no part of a file, and the next start makes it."""
+    monkeypatch.setattr(build, "child_command", lambda _: ["sh", "-c", "kill -9 $$"])
+    builder = open_builder(out)
+    with pytest.raises(SnellenError, match="died"):
+        builder.path("data/s0/images.json")
+    builder.close()
+    monkeypatch.undo()
+    again = open_builder(out)
+    again.finish()
+    assert read(again, "data/s0/images.json")["n"] == 12
