@@ -31,6 +31,7 @@ def do(job: Mapping[str, Any]) -> None:
     """Make the file of a job."""
     of = set_of_job(job["set"])
     path, index = Path(job["path"]), Path(job["index"])
+    Path(job["pieces"]).mkdir(parents=True, exist_ok=True)
     if job["what"] == "images":
         write_images(of, path, index)
         return

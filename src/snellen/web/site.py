@@ -13,7 +13,7 @@ from snellen.labels import IMAGENET_1K, ClassSpace
 from snellen.mining.mined import is_finished, read_mined, read_record
 from snellen.places import place
 from snellen.store import Run
-from snellen.store.find import find_runs, read_run_json
+from snellen.store.find import find_runs, read_run_json, reading
 from snellen.store.labels import find_labels
 from snellen.web.viewed import Kind, ViewModel, ViewSet
 
@@ -70,7 +70,8 @@ def open_target(target: str, *, root: str | Path | None = None, labels: str | No
     where = None if root is None else str(root)
     path = place(target)
     title = path.name or target
-    folder = is_folder(path)
+    with reading(path):
+        folder = is_folder(path)
     record = read_record(path) if folder else None
     if record is not None and is_finished(record):
         return Target("hard", target, title, {"s0": _hard_set(target, where, labels)}, where, labels)

@@ -3,6 +3,7 @@ import { pictureUrl, thumbUrl } from './data.js';
 import * as api from './reviewapi.js';
 import { Agreement, Choices, Evidence, Name, Queue, Said, Totals } from './reviewparts.js';
 import { reviewKeys } from './reviewkeys.js';
+import { ZoomMaps } from './reviewzooms.js';
 import { go } from './route.js';
 import { Session } from './session.js';
 import { ClassField, found, indexed } from './typeahead.js';
@@ -158,6 +159,7 @@ function Review({ site, set, columns, classes, route }) {
           </label>
         </div>`}
         <${Evidence} set=${set} columns=${columns} row=${row} classes=${classes} />
+        <${ZoomMaps} key=${set.key} ...${{ site, set, row, classes, settled }} />
       </section>
     </div>`}
     <${Agreement} session=${session} site=${site} />
