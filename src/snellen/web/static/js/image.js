@@ -8,6 +8,7 @@ import { describe, Picture, zoomText } from './picture.js';
 import { following, Play } from './play.js';
 import { format, go } from './route.js';
 import { announce, html, Icon, Link, useCallback, useEffect, useMemo, useState, useKeys } from './ui.js';
+import { useVerdicts } from './verdicts.js';
 import { ruleOf } from './window.js';
 
 const WRITE = 400; // milliseconds until the link names the zoom
@@ -83,7 +84,8 @@ export function ImagePage({ site, set, columns, classes, models, route }) {
   const linked = useMemo(() => ruleFrom(models, asked), [models, asked]);
   const chosen = rule ?? linked;
   const answers = useAnswers(set, models, row);
-  const rows = useMemo(() => select({ columns, classes, models }, query), [columns, classes, models, format({ query })]);
+  const verdicts = useVerdicts(site, columns.key !== undefined);
+  const rows = useMemo(() => select({ columns, classes, models, verdicts }, query), [columns, classes, models, verdicts, format({ query })]);
   const place = rows.indexOf(row);
   const grids = useMemo(() => byGrid(models), [models]);
   const main = models.find((model) => sameIn(model.grid, chosen) >= 0);
@@ -98,11 +100,17 @@ export function ImagePage({ site, set, columns, classes, models, route }) {
     setPlaying(false);
     setRule(next);
   }, []);
-  const step = useCallback((by) => setRule((before) => {
-    const here = before ?? linked;
+  const beside = (here, by) => {
     const at = main ? sameIn(main.grid, here) : -1;
     return at < 0 ? here : main.grid[following(main.grid, at, by)];
-  }), [main, linked]);
+  };
+  const step = useCallback((by) => setRule((before) => beside(before ?? linked, by)), [main, linked]);
+  const stepByKey = (by) => {
+    if (!main) return;
+    const next = beside(chosen, by);
+    choose(next);
+    announce(zoomText(next));
+  };
   const to = (other) => ({ ...route, row: other, query: { ...query, zoom: chosen ? nameZoom(chosen) : null } });
   const walk = (by) => {
     const next = place < 0 ? rows[0] : rows[place + by];
@@ -115,8 +123,8 @@ export function ImagePage({ site, set, columns, classes, models, route }) {
     { keys: ['ArrowRight', 'j'], text: 'Next image', run: () => walk(1) },
     ...(models.length ? [
       { keys: ['p'], text: 'Play through the scales, or stop', run: () => setPlaying((before) => !before) },
-      { keys: ['+'], text: 'Next scale', run: () => { setPlaying(false); step(1); } },
-      { keys: ['-'], text: 'Scale before', run: () => { setPlaying(false); step(-1); } },
+      { keys: ['+'], text: 'Next scale', run: () => stepByKey(1) },
+      { keys: ['-'], text: 'Scale before', run: () => stepByKey(-1) },
       { keys: ['Arrow keys'], text: 'In a map: another zoom' },
     ] : []),
     { keys: ['Escape'], text: 'Back to the images', run: () => go({ page: 'grid', set: set.key, query }) },
@@ -138,15 +146,17 @@ export function ImagePage({ site, set, columns, classes, models, route }) {
     ${error && html`<p class="failed" role="note">This image cannot be read: ${error}</p>`}
     <div class="image-parts">
       <section class="image-left" aria-label="Picture">
-        <${Picture} key=${row} src=${pictureUrl(set, row)} alt=${`Picture ${columns.id?.[row] ?? row}`} rule=${chosen && ruleOf(chosen)} width=${width} height=${height} />
+        <div class="stage">
+          <${Picture} key=${row} src=${pictureUrl(set, row)} alt=${`Picture ${columns.id?.[row] ?? row}`} rule=${chosen && ruleOf(chosen)} width=${width} height=${height} />
+          ${site.live && chosen && html`<div class="views">${grids.map((model) => {
+            const at = sameIn(model.grid, chosen);
+            return at < 0 ? null : html`<${View} key=${model.key} set=${set} row=${row} model=${model} zoom=${at} named=${grids.length > 1} />`;
+          })}</div>`}
+        </div>
         ${main && html`<div class="image-tools">
           <${Play} step=${step} playing=${playing} setPlaying=${setPlaying} />
           <span class="zoom-now">${describe(chosen, width, height)}</span>
         </div>`}
-        ${site.live && chosen && html`<div class="views">${grids.map((model) => {
-          const at = sameIn(model.grid, chosen);
-          return at < 0 ? null : html`<${View} key=${model.key} set=${set} row=${row} model=${model} zoom=${at} named=${grids.length > 1} />`;
-        })}</div>`}
         <${Facts} columns=${columns} classes=${classes} row=${row} set=${set} />
       </section>
       <div class="image-models">

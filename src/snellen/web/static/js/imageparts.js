@@ -61,7 +61,7 @@ export function Facts({ columns, classes, row, set }) {
   return html`<dl class="facts">
     <div><dt>${labels.length > 1 ? 'Label set' : 'Label'}</dt><dd>${labels.length ? html`<ul>${labels.map((id) => html`<li key=${id}>
       <b>${nameOf(classes, id)}</b> <code>${classes.keys?.[id] ?? id}</code>
-      ${classes.synonyms?.[id]?.length > 0 && html`<span class="soft"> ${classes.synonyms[id].join(', ')}</span>`}</li>`)}</ul>` : 'none'}</dd></div>
+      <span class="soft"> ${(classes.synonyms?.[id] ?? []).filter((word) => word !== nameOf(classes, id)).join(', ')}</span></li>`)}</ul>` : 'none'}</dd></div>
     ${term('Label source', set.label_sources?.join(', '))}
     ${term('Origin', columns.origins?.[columns.origin?.[row]])}
     ${term('Size', size)}

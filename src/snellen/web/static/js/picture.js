@@ -19,7 +19,7 @@ export function Picture({ src, alt, rule, width, height }) {
     height: percent(part.height / whole.height),
   });
   const ratio = across && down ? (whole.width * across) / (whole.height * down) : 4 / 3;
-  return html`<div class="picture" style=${{ aspectRatio: String(ratio), maxWidth: `calc(70vh * ${ratio.toFixed(4)})` }}>
+  return html`<div class="picture" style=${{ aspectRatio: String(ratio), maxWidth: `calc(62vh * ${ratio.toFixed(4)})` }}>
     ${failed === src
       ? html`<p class="soft">The picture cannot be shown.</p>`
       : html`<img src=${src} alt=${alt} style=${style({ left: 0, top: 0, width: 1, height: 1 })}
