@@ -60,6 +60,9 @@ class MadeUpFiles:
         found = self.folder / url
         return found if found.exists() else None
 
+    def shows(self, version):
+        return version != "older"
+
 
 def served(folder: Path, drawers: Drawers, *sets: MadeUpSet, hard: Path | None = None, outside: bool = True, **more):
     """What a server of these sets serves; `s0`, `s1`, … are their keys."""

@@ -55,6 +55,22 @@ def test_data_files_have_tags_and_may_be_kept_where_their_version_is_named(asked
     assert asked.get("/data/s0/m1.json").status_code == 404
 
 
+def test_a_page_that_is_older_than_the_server_gets_no_other_images_in_its_places(asked):
+    """A hard set was mined again and the server started again: what an open page shows is what it says it shows."""
+    for address in ("data/s0/images.json", "thumbs/s0/0.jpg", "pictures/s0/0.jpg", "views/s0/0/0.png"):
+        answer = asked.get(f"/{address}?v=older")
+        assert answer.status_code == 404
+        assert "load it again" in answer.json()["error"]
+        assert answer.headers["cache-control"] == "no-store"
+
+
+def test_names_that_are_no_utf_8(asked, monkeypatch, tmp_path, drawers):
+    site = served(tmp_path / "other", drawers, MadeUpSet([]))
+    monkeypatch.setattr(site.files, "site", lambda: {"title": "o\udcff", "sets": []})
+    answer = client(site).get("/data/site.json")
+    assert (answer.status_code, answer.json()["title"]) == (200, "o\udcff")
+
+
 def test_the_site_says_that_it_is_live_and_whether_it_can_be_reviewed(asked, tmp_path, drawers):
     site = asked.get("/data/site.json").json()
     assert (site["live"], site["review"], site["references"], site["reviewer"]) == (True, True, False, "ada")
@@ -145,6 +161,7 @@ BAD = [
     ({"client": "../../../../tmp/x"}, "no UUID"),
     ({"client": str(uuid.UUID(int=10**37)).upper()}, "UUID"),
     ({"client": 3}, "no text"),
+    ({"client": "\ud800"}, "UUID"),
     ({"seq": -1}, "whole number"),
     ({"seq": 1.5}, "whole number"),
     ({"seq": True}, "whole number"),

@@ -6,15 +6,19 @@ import time
 
 import numpy as np
 import pytest
+from hard_set import images_of, write_hard_set
 from judged_runs import GRID, judged_run, world
 from photo_runs import paint, photo_run
 
 import snellen.web.build as build
 import snellen.web.made as made
 from snellen.errors import SnellenError
+from snellen.store.find import find_runs
 from snellen.web.answers import CHUNK
 from snellen.web.build import Builder
+from snellen.web.index import UNREADABLE, read_index
 from snellen.web.site import open_target
+from snellen.zoom import PAPER_GRID
 
 NAMES = [f"kind-{k % 3}/{k:02d}.jpg" for k in range(12)]
 
@@ -155,6 +159,119 @@ def test_run_that_comes_later(out, open_builder, tmp_path, monkeypatch):
     assert (other["key"], other["images"]) == ("s1", 1)
     builder.finish()
     assert read(builder, "data/s1/m0.json")["n"] == 1
+
+
+def test_a_run_that_is_removed_leaves_its_key_to_no_other(out, open_builder, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "LOOK", 0.0)
+    builder = open_builder(out)
+    builder.finish()
+    path = out / "p" / "model-0" / "g"
+    path.rename(tmp_path / "away")
+    assert [(one["key"], one["spec"]) for one in builder.site()["sets"][0]["models"]] == [("m1", "timm/model_1")]
+    assert builder.path("data/s0/m0.json") is None
+    # Another model, also at the same place, and then the first one again.
+    photo_run(path, tmp_path / "pictures", model="timm/other", seed=9)
+    (out / "p" / "back").mkdir()
+    (tmp_path / "away").rename(out / "p" / "back" / "g")
+    builder.finish()
+    found = {one["key"]: one["spec"] for one in builder.site()["sets"][0]["models"]}
+    assert found == {"m1": "timm/model_1", "m2": "timm/model_0", "m3": "timm/other"}
+    builder.finish()
+    runs = {run.model: run for run in find_runs(out)}
+    for key, spec in found.items():
+        answers = runs[spec].answers()[:, PAPER_GRID.one_crop]
+        assert read(builder, f"data/s0/{key}.json")["crop"] == answers.tolist()
+
+
+def test_a_hard_set_that_is_mined_again_keeps_its_positions(tmp_path, open_builder, monkeypatch):
+    """Else a page that is open shows one image and gives its verdict on another."""
+    monkeypatch.setattr(build, "LOOK", 0.0)
+    monkeypatch.setattr(made, "AGAIN", 0.0)
+    images = images_of(5)
+    hard = write_hard_set(tmp_path / "HARD", images[2:])
+    builder = open_builder(hard)
+    before, version = read(builder, "data/s0/images.json"), builder.site()["sets"][0]["version"]
+    suspects = [{"id": images[4].id, "score": 0.5, "kind": "label", "proposed": [3], "share": 0.5}]
+    write_hard_set(hard, images, suspects=suspects)
+    again = open_builder(hard)  # over the same cache
+    deadline = time.monotonic() + 30
+    while not (error := builder.site()["sets"][0]["error"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert "mined again" in error
+    assert read(builder, "data/s0/images.json") == before
+    assert [builder.target.sets["s0"].sha256(k) for k in range(3)] == before["sha256"]
+    assert read(again, "data/s0/images.json")["key"] == [image.id for image in images]
+    assert builder.shows(version)
+    assert not again.shows(version)
+    assert again.shows(again.site()["sets"][0]["version"])
+
+
+@pytest.mark.parametrize("name", ["suspects", "duplicates"])
+def test_evidence_that_comes_later(tmp_path, open_builder, monkeypatch, name):
+    monkeypatch.setattr(build, "LOOK", 0.0)
+    monkeypatch.setattr(made, "AGAIN", 0.0)
+    monkeypatch.setattr(made, "SPARED", 0.0)
+    images = images_of(3)
+    hard = write_hard_set(tmp_path / "HARD", images)
+    builder = open_builder(hard)
+    before, version = read(builder, "data/s0/images.json"), builder.site()["sets"][0]["version"]
+    column = {"suspects": "suspect"}.get(name, name)
+    assert column not in before
+    cluster = {"cluster": 0, "kind": "exact", "score": 1.0}
+    rows = {
+        "suspects": [{"id": images[1].id, "score": 0.5, "kind": "label", "proposed": [3], "share": 0.5}],
+        "duplicates": [{"id": image.id, "kept": k == 0} | cluster for k, image in enumerate(images[:2])],
+    }
+    write_hard_set(hard, images, **{name: rows[name]})
+    deadline = time.monotonic() + 30
+    while builder.site()["sets"][0]["version"] == version:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    found = read(builder, "data/s0/images.json")[column]
+    assert found == {"suspects": [None, 0.5, None], "duplicates": {"0": [1], "1": [0]}}[name]
+    assert builder.shows(version)  # the positions are the same: what a page has is right
+
+
+def test_labels_that_are_corrected(out, open_builder, monkeypatch):
+    monkeypatch.setattr(build, "LOOK", 0.0)
+    monkeypatch.setattr(made, "AGAIN", 0.0)
+    monkeypatch.setattr(made, "SPARED", 0.0)
+    builder = open_builder(out)
+    builder.finish()
+    before = builder.path("data/s0/m0/answers/0.bin")
+    labels = out / "p" / "model-0" / "g" / "labels.csv"
+    header, *rows = labels.read_text().splitlines()
+    labels.write_text("\n".join([header, *(row.rpartition(",")[0] + ',"kind-11"' for row in rows)]) + "\n")
+    deadline = time.monotonic() + 30
+    (out / "p" / "model-0" / "g" / "labels.csv").touch()
+    run = next(run for run in find_runs(out) if run.model == "timm/model_0")
+    expected = (run.answers() == 11).sum(axis=1).tolist()
+    while read(builder, "data/s0/images.json")["labels"] != [[11]] * 12:
+        builder.site()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    while read(builder, "data/s0/m0.json")["winning"] != expected:
+        builder.site()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert builder.path("data/s0/m0/answers/0.bin") != before
+
+
+def test_an_index_that_is_cut_off_is_made_again(out, open_builder, tmp_path):
+    first = open_builder(out)
+    first.finish()
+    first.close()
+    for k, path in enumerate(sorted((tmp_path / "cache" / "data").rglob("*.npz"))):
+        path.write_bytes(path.read_bytes()[: 100 * (k % 2)])
+    for size in (0, 100):
+        (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04"[:size])
+        with pytest.raises(UNREADABLE):
+            read_index(tmp_path / "cut.npz")
+    second = open_builder(out)
+    second.finish()
+    assert read(second, "data/s0/images.json")["n"] == 12
+    assert second.target.sets["s0"].sha256(0)
 
 
 def test_mining_that_goes_on(tmp_path, open_builder):

@@ -1,7 +1,8 @@
 """The page as a folder of files: whole, read-only, and never over what is not its own."""
 
-import io
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from hard_set import MadeUpImage, verdict_on, write_hard_set
@@ -50,7 +51,10 @@ def test_runs(out, tmp_path):
                 assert made.size == pytest.approx((width * scale, height * scale), abs=1)
     labels = {key for row in json.loads((site / "data/s0/images.json").read_bytes())["labels"] for key in row}
     assert {path.name for path in (site / "references").iterdir()} == {f"kind-{k}" for k in labels}
-    assert len(list((site / "references" / f"kind-{min(labels)}").iterdir())) == 4
+    counts = json.loads((site / "data" / "references.json").read_bytes())
+    assert counts == {f"kind-{k}": 4 for k in labels}
+    for key, count in counts.items():
+        assert {path.name for path in (site / "references" / key).iterdir()} == {f"{k}.jpg" for k in range(count)}
     assert (site / "index.html").is_file()
     assert (site / "static" / "style.css").is_file()
     text = (site / "data" / "site.json").read_text()
@@ -61,14 +65,42 @@ def test_runs(out, tmp_path):
 
 
 def test_hard_set(tmp_path):
-    buffer = io.BytesIO()
-    Image.new("RGB", (40, 30), "red").save(buffer, "PNG")
     image = MadeUpImage("a.png")
     hard = write_hard_set(tmp_path / "HARD", [image])
     append(hard, [verdict_on(image, "drop")])
     export(open_target(str(hard)), tmp_path / "site", tmp_path / "cache")
     told = json.loads((tmp_path / "site" / "data" / "verdicts.json").read_bytes())
     assert told["images"][image.id]["status"] == "dropped"
+
+
+def test_no_folder_of_this_machine_is_named(out, tmp_path):
+    labels = tmp_path / "private" / "mine.csv"
+    labels.parent.mkdir()
+    shutil.copy(next(out.glob("**/labels.csv")), labels)
+    export(open_target(str(out), labels=str(labels)), tmp_path / "site", tmp_path / "cache")
+    (one,) = json.loads((tmp_path / "site" / "data" / "site.json").read_bytes())["sets"]
+    assert one["label_sources"] == ["mine.csv"]
+    for path in (tmp_path / "site" / "data").rglob("*.json"):
+        for folder in (tmp_path, out.parent, "/home/someone"):
+            assert str(folder) not in path.read_text()
+
+
+def test_an_export_that_cannot_be_put_in_its_place_leaves_the_old_one(out, tmp_path, monkeypatch):
+    site = tmp_path / "site"
+    export(open_target(str(out)), site, tmp_path / "cache")
+    before = (site / "data" / "site.json").read_bytes()
+    rename = Path.rename
+
+    def fails(self, target):
+        if Path(target) == site and self.name != "old":
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(UsageError, match="No space left"):
+        export(open_target(str(out)), site, tmp_path / "cache")
+    assert (site / "data" / "site.json").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "site"]
 
 
 def test_links_that_lead_out(tmp_path):

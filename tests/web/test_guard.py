@@ -16,6 +16,8 @@ from snellen.web import guard, rules
 from snellen.web.guard import HEADERS
 from snellen.web.references import References
 from snellen.web.rules import host_name, is_loopback, rules_for
+from snellen.web.serve import Listening
+from snellen.web.serve import address as printed
 
 TOKEN = "a-token-that-nobody-guesses"
 SECRET = "what no page may ever show"
@@ -210,6 +212,9 @@ def test_long_bodies_are_not_read(here, hard, monkeypatch):
             yield b"[" * 100
 
     assert here.post("/api/verdicts", content=endless(), headers=headers).status_code == 413
+    # Where none belongs none is read at all.
+    for content in (b"[" * 10, endless()):
+        assert here.request("GET", "/thumbs/s0/0.jpg", content=content).status_code == 413
     for length in ("-1", "1e3", "9" * 40):
         assert here.post("/api/verdicts", content=b"{}", headers=headers | {"content-length": length}).status_code in (
             400,
@@ -292,10 +297,19 @@ def test_the_token_is_exchanged_for_a_cookie(site):
     # Only the page exchanges it; in other addresses it would stay in a history.
     fresh = client(site, rules_for("127.0.0.1", TOKEN))
     assert fresh.get(f"/data/site.json?token={TOKEN}").status_code == 401
-    assert fresh.get(f"//evil.example/?token={TOKEN}").headers.get("location", "./") == "./"
+    request = f"GET //evil.example/?token={TOKEN} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    assert raw(fresh, request.encode()).startswith(b"HTTP/1.1 401 ")
     # A cookie alone is no leave for another site's page.
     writes = WRITE | {"content-type": "application/json", "origin": EVIL}
     assert asked.post("/api/verdicts", content=b"{}", headers=writes).status_code == 403
+
+
+def test_the_address_that_is_printed_is_let_in(site):
+    for token in (TOKEN, "a+b&c#d%41 e?f=g/h"):
+        listening = Listening("127.0.0.1", 8765, token)
+        asked = client(site, listening.rules())
+        assert asked.get(printed("127.0.0.1", 8765, token)).status_code == 303
+        assert asked.get("/data/site.json").status_code == 200
 
 
 def test_who_listens_where():

@@ -126,7 +126,9 @@ def test_a_cell_under_the_pointer_shows_its_window_and_the_answers_of_all_models
                 "all => all.map(one => [one.dataset.zoom, one.className.split(' ')[1]])",
             )
             assert dict(cells) == {str(z): signs[right[row, z]] for z in range(54)}
-        for zoom in (0, 17, 53):
+        place = page.locator("section[aria-label='model 0'] .heat").bounding_box()
+        unshown = int(np.flatnonzero(answers[0][2][row] == 2)[0])
+        for zoom in (0, 17, unshown, 53):
             page.locator(f"section[aria-label='model 0'] [data-zoom='{zoom}']").hover()
             page.wait_for_function(
                 "z => document.querySelector('[aria-selected=true]').dataset.zoom === z", arg=f"{zoom}"
@@ -140,9 +142,11 @@ def test_a_cell_under_the_pointer_shows_its_window_and_the_answers_of_all_models
             left, upper = rule.window(across, down)
             drawn = [float(part) for part in page.locator(".window").get_attribute("data-window").split()]
             assert drawn == pytest.approx([left / across, upper / down, 224 / across, 224 / down])
+            # Nothing moves away from under the pointer.
+            assert page.locator("section[aria-label='model 0'] .heat").bounding_box() == place
             boxes = [page.locator(name).bounding_box() for name in (".picture img", ".window", ".picture")]
             image, window, whole = boxes
-            if zoom:  # of scale 64 the window goes on beyond what is drawn
+            if zoom >= 9:  # of scale 64 the window goes on beyond what is drawn
                 assert window["x"] - image["x"] == pytest.approx(left / across * image["width"], abs=1.5)
                 assert window["width"] == pytest.approx(224 / across * image["width"], abs=1.5)
                 assert whole["x"] - 1.5 <= window["x"]
@@ -185,6 +189,34 @@ def test_keys_move_in_the_map_and_between_images(browser, address):
         assert {int(zoom) % 9 for zoom in scales} == {8}
         assert page.get_by_role("button", name="Stop").count() == 1
         page.keyboard.press("p")
+        # By Tab alone from the first link: one stop in each map, and every button.
+        page.reload()
+        page.wait_for_selector("section[aria-label='model 1'] .fixes")
+        reached = []
+        for _ in range(80):
+            page.keyboard.press("Tab")
+            reached.append(
+                page.evaluate(
+                    "() => { const one = document.activeElement;"
+                    " return one.closest('.heat, .fix-list, .image-tools, .image-top, .strip')?.className ?? ''; }"
+                )
+            )
+            if reached[-1] == "strip":  # the last of them
+                break
+        assert {"heat", "fix-list", "image-tools", "image-top", "strip"} <= set(reached)
+        assert reached.count("heat") == 2
+        assert seen.complaints == []
+
+
+def test_on_a_phone_the_picture_stays_in_sight(browser, address):
+    with open_page(browser, address + "#/s0/image/2", width=390, height=844) as seen:
+        page = seen.page
+        page.wait_for_selector("section[aria-label='model 1'] .heat-cell")
+        for model in (0, 1):
+            page.locator(f"section[aria-label='model {model}'] [data-zoom='40']").hover()
+            box = page.locator(".picture").bounding_box()
+            assert 0 <= box["y"] < box["y"] + box["height"] <= 844 / 2
+        assert seen.overflow() == 0
         assert seen.complaints == []
 
 
@@ -205,6 +237,21 @@ def test_fixes_duplicates_and_hostile_names(browser, address, site, answers):
         page.get_by_role("heading", level=1, name=site.images["id"][5]).wait_for()
         assert page.eval_on_selector_all("img[src=x], [onerror], main script", "all => all.length") == 0
         assert seen.complaints == seen.requests == []
+
+
+def check_list(page, name, expected):
+    """The way from a list to the grid, to an image in it, and on to its neighbours in the same list."""
+    page.get_by_role("link", name=f"{name}: all in the grid").click()
+    page.wait_for_selector(".cell")
+    assert page.locator(".count b").inner_text() == str(len(expected))
+    found = page.eval_on_selector_all(".cell a", "all => all.map(a => parseInt(a.hash.split('/image/')[1]))")
+    assert found == expected[: len(found)]
+    page.locator(".cell a").first.click()
+    for place, row in enumerate(expected[:3]):
+        page.wait_for_function("row => location.hash.startsWith(`#/s0/image/${row}?`)", arg=row)
+        page.get_by_text(f"{place + 1} of {len(expected)}").wait_for()
+        if place < len(expected) - 1:
+            page.get_by_role("button", name="Next").click()
 
 
 def test_compare_counts_as_by_hand(browser, address, site):
@@ -229,6 +276,13 @@ def test_compare_counts_as_by_hand(browser, address, site):
         differ = Counter((one["crop"][k], two["crop"][k]) for k in shown if one["crop"][k] != two["crop"][k])
         buttons = page.locator("[aria-label='Confusion'] tbody button").all_inner_texts()
         assert [int(count) for count in buttons] == sorted(differ.values(), reverse=True)[:30]
+        page.locator("[aria-label='Confusion'] tbody button").first.click()
+        first = min(differ, key=lambda pair: (-differ[pair], pair))
+        expected = [k for k in shown if (one["crop"][k], two["crop"][k]) == first]
+        check_list(page, "Images of this pair", expected)
+        page.go_back()
+        page.go_back()
+        check_list(page, "Only model 1", [k for k in shown if two["winning"][k] > 0 and one["winning"][k] == 0])
         assert seen.complaints == seen.requests == []
 
 

@@ -1,5 +1,6 @@
 """The page of one image before the real server, and as an export: views to the pixel, windows, answers of a run."""
 
+import base64
 import contextlib
 import functools
 import http.server
@@ -15,9 +16,12 @@ from PIL import Image
 from review_site import COMMAND, server_of
 from view_site import open_page
 
+from snellen.store import load_run
 from snellen.zoom import PAPER_GRID, Grid, ViewRule
 from snellen.zoom.render import decode, render_plain
 
+# Milliseconds until a server that was just started has read its runs.
+START = 60_000
 NAMES = [f"kind-{k % 3}/{k:02d}.png" for k in range(5)]
 # What no study shows: sizes, places and filters of its own, one of them turned over.
 OWN = Grid(
@@ -35,7 +39,10 @@ PIXELS = """async (image) => {
   [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
   const context = canvas.getContext('2d', { willReadFrequently: true });
   context.drawImage(image, 0, 0);
-  return [...context.getImageData(0, 0, canvas.width, canvas.height).data];
+  const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+  let text = '';
+  for (let k = 0; k < data.length; k += 4096) text += String.fromCharCode(...data.subarray(k, k + 4096));
+  return btoa(text);
 }"""
 
 
@@ -80,10 +87,10 @@ def expected_view(out, row, rule):
 def shown_view(page, zoom, key):
     """Pixels of a view once it is the one of that zoom."""
     found = page.locator(f".view img[src*='/{zoom}.png'][src*='model={key}']")
-    found.wait_for()
+    found.wait_for(timeout=START)  # the first of all has to compile how views are cut
     pixels = found.evaluate(PIXELS)
     side = int(found.evaluate("one => one.naturalWidth"))
-    return np.array(pixels, np.uint8).reshape(-1, side, 4)[..., :3]
+    return np.frombuffer(base64.b64decode(pixels), np.uint8).reshape(-1, side, 4)[..., :3]
 
 
 def drawn_window(page):
@@ -94,7 +101,7 @@ def test_the_view_under_the_pointer_is_the_one_that_the_model_got(browser, addre
     row = 3
     with open_page(browser, f"{address}#/s0/image/{row}") as seen:
         page = seen.page
-        page.wait_for_selector(f"{of(2)} .heat-cell")
+        page.wait_for_selector(f"{of(2)} .heat-cell", timeout=START)
         for zoom in (0, 40, 112, 190, 323):
             page.locator(f"{of(0)} [data-zoom='{zoom}']").hover()
             assert np.array_equal(shown_view(page, zoom, "m0"), expected_view(out, row, PAPER_GRID.rules[zoom]))
@@ -118,11 +125,9 @@ def told(page, model):
 
 def check_answers(page, out, row):
     """Maps and best answers of two models against their runs."""
-    from snellen.store import load_run
-
     for model in (0, 1):
         run = load_run(out / "p" / f"model-{model}" / "g")
-        ids, shares = (run.column(name)[row] for name in ("id0", "p0"))
+        ids, shares = (run.answers(name)[row] for name in ("id0", "p0"))
         right = run.correct()[row]
         cells = page.eval_on_selector_all(
             f"{of(model)} .heat-cell", "all => all.map(one => [one.dataset.zoom, one.getAttribute('aria-label')])"
@@ -147,7 +152,7 @@ def check_answers(page, out, row):
 
 def test_maps_and_best_answers_are_those_of_the_runs(browser, address, out):
     with open_page(browser, f"{address}#/s0/image/1") as seen:
-        seen.page.wait_for_selector(f"{of(1)} .heat-cell")
+        seen.page.wait_for_selector(f"{of(1)} .heat-cell", timeout=START)
         check_answers(seen.page, out, 1)
         assert seen.complaints == []
 
@@ -158,7 +163,7 @@ def test_in_an_export_the_picture_with_the_window_stands_for_the_view(browser, o
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     with file_server(site) as where, open_page(browser, f"{where}#/s0/image/2") as seen:
         page = seen.page
-        page.wait_for_selector(f"{of(1)} .heat-cell")
+        page.wait_for_selector(f"{of(1)} .heat-cell", timeout=START)
         check_answers(page, out, 2)
         assert page.locator(".view").count() == 0
         assert page.locator(".picture img").evaluate("one => one.decode().then(() => one.naturalWidth)") > 50

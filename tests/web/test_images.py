@@ -173,10 +173,16 @@ def test_examples_of_classes_come_from_their_folders(photos, drawers, tmp_path):
     assert [references.count(key) for key in ("n01440764", "n01484850", "none", "..")] == [2, 1, 0, 0]
     asked = client(served(tmp_path / "cache", drawers, references=references))
     assert asked.get("/data/site.json").json()["references"] is True
+    assert asked.get("/data/references.json").json() == {"n01440764": 2, "n01484850": 1}
     found = pixels(asked.get("/references/n01440764/0.jpg").content)
     assert max(found.shape) == 160
     for address in ("n01440764/2", "none/0", "..%2Fn01440764/0", "n01440764/-1", f"{tmp_path}/n01440764/0"):
         assert asked.get(f"/references/{address}.jpg").status_code == 404
+    # A file that is replaced by a link, after it was listed.
+    (tmp_path / "n01440764/b.jpg").unlink()
+    (tmp_path / "n01440764/b.jpg").symlink_to(tmp_path.parent / "elsewhere.jpg")
+    (tmp_path.parent / "elsewhere.jpg").write_bytes(photos[2])
+    assert asked.get("/references/n01440764/1.jpg").status_code == 404
     with pytest.raises(UsageError, match="no folder in it is named by a class"):
         References(tmp_path / "none", [IMAGENET_1K])
     with pytest.raises(UsageError, match="give a folder"):

@@ -180,6 +180,9 @@ def test_what_one_browser_did_not_see_it_does_not_overwrite(server, hard, browse
 def test_undo_says_what_stood_before_or_unsure(server, hard, context):
     page = open_review(context, server, "undone", "/10").page
     page.keyboard.type("k")
+    said = page.locator("#announcer").inner_text()
+    assert said.startswith(f"keep. Now {image(page)}, ")
+    assert image(page) != hard[1][10].image_id
     page.keyboard.press("z")
     assert image(page) == hard[1][10].image_id
     page.keyboard.type("d")
@@ -300,6 +303,57 @@ def test_a_full_storage_is_told_and_verdicts_are_sent_all_the_same(server, conte
     context.set_offline(False)
     wait_stored(page)
     assert [one.verdict for one in server.said("full")] == ["keep", "drop"]
+
+
+def test_examples_are_asked_for_where_there_are_some(browser, tmp_path):
+    folder, images = pictures(tmp_path, 6)
+    for name in ("0/b.jpg", "0/a.jpg", "7/c.jpg"):
+        path = tmp_path / "examples" / IMAGENET_1K.keys[int(name[0])] / name[2:]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(next((tmp_path / "photos").rglob("*.jpg")).read_bytes())
+    with server_of(folder, tmp_path / "cache", "--reference", str(tmp_path / "examples")) as server:
+        context = browser.new_context()
+        seen = open_review(context, server, "looks")
+        asked = []
+        seen.page.on("request", lambda one: asked.append(one.url) if "/references/" in one.url else None)
+        seen.page.reload()
+        seen.page.wait_for_selector(".review-examples img")
+        seen.page.wait_for_load_state("networkidle")
+        with_labels = {IMAGENET_1K.keys[k] for k in images[0].labels}
+        shown = {IMAGENET_1K.keys[0]: 2, IMAGENET_1K.keys[7]: 1}
+        on_page = seen.page.locator(".review-choices li").count()
+        assert on_page > len(with_labels)
+        expected = {f"{key}/{k}.jpg" for key, count in shown.items() for k in range(count)}
+        assert {url.partition("/references/")[2] for url in asked} == expected
+        assert seen.complaints == []
+        context.close()
+
+
+def test_a_button_keeps_the_focus_of_those_who_go_by_keys(server, context):
+    page = open_review(context, server, "tabs", "/75").page
+    page.get_by_role("button", name="keep").focus()
+    for key in ("Enter", " "):
+        page.keyboard.press(key)
+        assert page.evaluate("document.activeElement.textContent").startswith("keep")
+    page.get_by_role("button", name="drop").click()
+    assert page.evaluate("document.activeElement === document.body")
+    wait_stored(page)
+    assert [one.verdict for one in server.said("tabs")] == ["keep", "keep", "drop"]
+
+
+def test_a_link_shows_its_image_before_the_verdicts_are_there(server, hard, context):
+    page = context.new_page()
+    held, released = [], []
+    page.route("**/api/verdicts", lambda route: route.continue_() if released else held.append(route))
+    page.goto(f"{server.address}#/s0/review/42")
+    page.wait_for_selector(f".review-picture >> text={hard[1][42].image_id}")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector(f".review-picture >> text={hard[1][43].image_id}")
+    released.append(True)
+    for route in held:
+        route.continue_()
+    page.wait_for_function("() => location.hash === '#/s0/review/43'")
+    assert image(page) == hard[1][43].image_id
 
 
 def test_a_key_that_is_held_down_is_one_verdict(server, context):

@@ -1,5 +1,7 @@
 """The command `view`."""
 
+import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -8,18 +10,30 @@ import typer
 from snellen.cli.options import Labels, Root
 from snellen.errors import UsageError
 
+# The variable of the environment that holds the token; an option can be seen by all who list processes.
+TOKEN = "SNELLEN_TOKEN"
+
 
 def view(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="Runs (OUT), a hard set (HARD), or DATA.")],
     export: Annotated[
-        Path | None, typer.Option("--export", metavar="DIR", help="Write the page as a read-only site, a new folder.")
+        Path | None,
+        typer.Option(
+            "--export",
+            metavar="DIR",
+            help="Write the page as a read-only site; of a hard set with all verdicts, names, times and reasons.",
+        ),
     ] = None,
     host: Annotated[str, typer.Option(help="Where to listen; off this machine, a token is asked for.")] = "127.0.0.1",
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="The port.", show_default="8765, or one that is free")
     ] = None,
     token: Annotated[
-        str | None, typer.Option(help="What a browser must know.", show_default="none on this machine, else made up")
+        str | None,
+        typer.Option(
+            help=f"What a browser must know; better given as ${TOKEN}, which other users do not see.",
+            show_default="none on this machine, else made up",
+        ),
     ] = None,
     reference: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Examples of classes: a folder DIR/<class>/<image>.")
@@ -47,8 +61,14 @@ def view(
         given = {"--host": host != "127.0.0.1", "--port": port, "--token": token, "--reviewer": reviewer}
         if strange := next((name for name, value in given.items() if value), None):
             raise UsageError(f"{strange} is of the page that is served; with --export leave it out")
-        write(opened, export, folder, reference=reference, report=reporter(quiet=False))
+        written = write(opened, export, folder, reference=reference, report=reporter(quiet=False))
+        said = ", with all verdicts and who gave them" if opened.hard else ""
+        print(
+            f"{export}: {written.images:,} images, {written.size / 1e6:.1f} MB{said}; "
+            f"see it with: python -m http.server -d {shlex.quote(str(export))}"
+        )
         return
     from snellen.web.serve import Listening, serve
 
+    token = token or os.environ.get(TOKEN) or None
     serve(opened, Listening(host, port, token), folder, reference=reference, reviewer=reviewer, browser=browser)

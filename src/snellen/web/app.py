@@ -25,7 +25,7 @@ from starlette.types import ASGIApp
 from snellen.errors import SnellenError
 from snellen.mining.log import name_fault
 from snellen.web.guard import Guard
-from snellen.web.images import Images, Made, NoSuchImage
+from snellen.web.images import Content, Images, NoSuchImage
 from snellen.web.rules import Rules
 from snellen.web.verdicts import Refused, Reviews, Taken
 
@@ -53,13 +53,17 @@ class DataFiles(Protocol):
         """The file at an address, made where it can be; None where there is none."""
         ...
 
+    def shows(self, version: str) -> bool:
+        """Whether a page that has this version of a set or of a model has it from this server."""
+        ...
+
 
 @dataclass(frozen=True)
 class Served:
     """What the server serves.
 
     folder: of the cache, which holds all data files. reviews: of a hard set. reviewer: whose verdicts the page gives
-    unless told otherwise; "" where it asks. references: whether there are example images of classes.
+    unless told otherwise; "" where it asks.
     """
 
     files: DataFiles
@@ -81,7 +85,7 @@ def create_app(served: Served, rules: Rules) -> ASGIApp:
     # Sets its own tag, and says 304.
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
     _add_pages(app, served)
-    _add_images(app, served.images)
+    _add_images(app, served)
     if served.reviews is not None:
         _add_verdicts(app, served.reviews)
     _add_errors(app)
@@ -98,22 +102,30 @@ def _add_pages(app: FastAPI, served: Served) -> None:
 
     @app.get("/data/site.json")
     async def site(request: Request) -> Response:
-        record = await run_in_threadpool(served.site)
-        data = json.dumps(record, ensure_ascii=False).encode()
-        return _sent(request, Made(data, "application/json", hashlib.sha256(data).hexdigest()[:32]))
+        return _record(request, await run_in_threadpool(served.site))
+
+    @app.get("/data/references.json")
+    async def references(request: Request) -> Response:
+        examples = served.images.references
+        return _record(request, await run_in_threadpool(examples.counts) if examples else {})
 
     @app.get("/data/{name:path}")
     async def data(request: Request, name: str) -> Response:
-        path = await run_in_threadpool(served.files.path, f"data/{name}") if DATA_FILE.fullmatch(name) else None
+        if not DATA_FILE.fullmatch(name):
+            raise HTTPException(404, "there is no such file")
+        _check_version(request, served)
+        path = await run_in_threadpool(served.files.path, f"data/{name}")
         if path is None or not path.resolve().is_relative_to(root):
             raise HTTPException(404, "there is no such file")
         return _file(request, path)
 
 
-def _add_images(app: FastAPI, images: Images) -> None:
+def _add_images(app: FastAPI, served: Served) -> None:
+    images = served.images
     limit = asyncio.Semaphore(IMAGES_AT_ONCE)
 
-    async def made(request: Request, make: Callable[[], Made]) -> Response:
+    async def made(request: Request, make: Callable[[], Content]) -> Response:
+        _check_version(request, served)
         async with limit:
             if await _is_gone(request):  # it was scrolled past before its turn came
                 return Response(status_code=204)
@@ -142,7 +154,7 @@ def _add_verdicts(app: FastAPI, reviews: Reviews) -> None:
     @app.get("/api/verdicts")
     async def state(request: Request) -> Response:
         version, body = await run_in_threadpool(reviews.state)
-        return _sent(request, Made(body, "application/json", version))
+        return _sent(request, Content(body, "application/json", version))
 
     @app.post("/api/verdicts")
     async def add(request: Request) -> Response:
@@ -168,8 +180,10 @@ def _add_verdicts(app: FastAPI, reviews: Reviews) -> None:
 def _add_errors(app: FastAPI) -> None:
     """Every error is a line of JSON."""
 
-    def answer(status: int, message: str, **more: Any) -> JSONResponse:
-        return JSONResponse({"error": " ".join(message.split())} | more, status)
+    def answer(status: int, message: str, **more: Any) -> Response:
+        # Not JSONResponse: a name or a request may hold what UTF-8 does not.
+        text = json.dumps({"error": " ".join(message.split())} | more)
+        return Response(text, status, media_type="application/json")
 
     @app.exception_handler(404)
     @app.exception_handler(405)
@@ -202,6 +216,14 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def _check_version(request: Request, served: Served) -> None:
+    """Raise HTTPException for a page that is older than this server: a position there may be another image here."""
+    version = request.query_params.get("v")
+    request.state.versioned = version is not None
+    if version is not None and not served.files.shows(version):
+        raise HTTPException(404, "what is shown has changed since the page was loaded; load it again")
+
+
 async def _is_gone(request: Request) -> bool:
     """Whether the browser no longer waits for an answer."""
     try:
@@ -211,7 +233,12 @@ async def _is_gone(request: Request) -> bool:
     return await request.is_disconnected()
 
 
-def _sent(request: Request, made: Made) -> Response:
+def _record(request: Request, record: dict[str, Any]) -> Response:
+    data = json.dumps(record).encode()  # a name may hold what UTF-8 does not
+    return _sent(request, Content(data, "application/json", hashlib.sha256(data).hexdigest()[:32]))
+
+
+def _sent(request: Request, made: Content) -> Response:
     headers = {"etag": f'"{made.tag}"', "cache-control": _cached(request)}
     if headers["etag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
@@ -228,5 +255,5 @@ def _file(request: Request, path: Path) -> Response:
 
 
 def _cached(request: Request) -> str:
-    """What has a version in its address never changes."""
-    return FOREVER if "v" in request.query_params else "no-cache"
+    """What has a version in its address never changes; where none is looked at, one says nothing."""
+    return FOREVER if getattr(request.state, "versioned", False) else "no-cache"

@@ -18,7 +18,7 @@ from snellen.atomic import write_atomic
 from snellen.engine.child import child_command
 from snellen.errors import EngineError, SnellenError
 from snellen.web.answers import CHUNK, chunk_bytes, chunk_name, parts_of
-from snellen.web.index import read_index
+from snellen.web.index import UNREADABLE, read_index
 from snellen.web.listing import set_entry
 from snellen.web.made import Made
 from snellen.web.site import Target
@@ -43,6 +43,7 @@ class Builder:
         (self._folder / "pieces").mkdir(parents=True, exist_ok=True)
         self._changed = threading.Condition()
         self._files: dict[tuple[str, str], Made] = {}
+        self._named: set[str] = set()
         self._first: str | None = None
         self._child: subprocess.Popen[str] | None = None
         self._closed, self._looked = False, float("-inf")
@@ -99,6 +100,13 @@ class Builder:
                 return self._answers(self.target.sets[key], model, int(chunk))
         return None
 
+    def shows(self, version: str) -> bool:
+        """Whether a version of a set's images or of a model is one that a page has from this server.
+
+        The positions of another may be those of other images: of a set that was mined again before a restart, say.
+        """
+        return version in self._named
+
     def finish(self) -> None:
         """Wait until every file is there; raises what making one raised. For an export."""
         with self._changed:
@@ -116,20 +124,26 @@ class Builder:
             except SnellenError:  # a run.json that is being written, a store that cannot be reached: the next look
                 return
         for one in self.target.sets.values():
-            self._want(one, "images", images_version(one))
-            for model in one.models:
-                self._want(one, model.key, model_version(one, model))
+            finished = [all(run.complete for run in model.runs.values()) for model in one.models]
+            self._want(one, "images", images_version(one), all(finished))
+            for model, last in zip(one.models, finished, strict=True):
+                self._want(one, model.key, model_version(one, model), last)
+            there = {"images", *(model.key for model in one.models)}
+            for gone in [(key, what) for key, what in self._files if key == one.key and what not in there]:
+                del self._files[gone]
 
-    def _want(self, one: ViewSet, what: str, version: str) -> None:
+    def _want(self, one: ViewSet, what: str, version: str, last: bool) -> None:
         made = self._files.setdefault((one.key, what), Made())
+        made.last = last
         made.wanted = f"{'images' if what == 'images' else 'model'}-{version}.json"
+        self._named.add(version)
         if made.name == made.wanted:
             return
         there = (self._folder / made.wanted).exists()
         if there and what == "images":
             try:
                 one.index = read_index(self._index(made.wanted))
-            except (OSError, ValueError, KeyError):
+            except UNREADABLE:
                 there = False
         if there:
             made.name, made.error = made.wanted, None

@@ -17,6 +17,10 @@ from snellen.zoom.render import UnreadableImage
 PATIENCE_SECONDS = 60.0
 
 
+class LargeImage(Exception):
+    """An image that is decoded only while no other such is."""
+
+
 class Drawer:
     """One process, started when it is first needed and again after it died; ends with the one that started it."""
 
@@ -24,7 +28,10 @@ class Drawer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def ask(self, job: dict[str, Any], data: bytes) -> bytes:
-        """What a job makes of an image's bytes; UnreadableImage where they are none, or end the process."""
+        """What a job makes of an image's bytes; UnreadableImage where they are none, or end the process.
+
+        Raises LargeImage where the image is one and the job is not to be `alone`.
+        """
         process = self._process
         if process is None or process.poll() is not None:
             self.close()
@@ -48,6 +55,8 @@ class Drawer:
         head, made = answer
         if head["error"]:
             raise UnreadableImage(head["error"])
+        if head.get("large"):
+            raise LargeImage
         return made
 
     def close(self) -> None:
@@ -66,7 +75,8 @@ class Drawer:
 class Drawers:
     """Some processes; whoever asks takes the next that is idle. Safe to use from several threads.
 
-    count: for pictures to look at. One more cuts views.
+    count: for pictures to look at. One more cuts views. Of images of more than `pixels.LARGE` pixels one is decoded at
+    a time, by whichever; who waits for that keeps no process from other images.
     """
 
     def __init__(self, count: int) -> None:
@@ -79,17 +89,24 @@ class Drawers:
             self._pictures.put(drawer)
         self._views.put(self._all[0])
         self._warmed = threading.Event()
+        self._large = threading.Lock()
 
     def smaller(self, data: bytes, side: int, border: int = 0) -> bytes:
         """As `pixels.smaller`."""
-        with _taken(self._pictures) as drawer:
-            return drawer.ask({"kind": "smaller", "side": side, "border": border}, data)
+        return self._ask(self._pictures, {"kind": "smaller", "side": side, "border": border}, data)
 
     def view(self, data: bytes, digest: str, border: int, grid: Grid, zoom: int) -> bytes:
         """As `pixels.Views.png`."""
         job = {"kind": "view", "digest": digest, "border": border, "grid": grid.to_json(), "zoom": zoom}
-        with _taken(self._views) as drawer:
-            return drawer.ask(job, data)
+        return self._ask(self._views, job, data)
+
+    def _ask(self, idle: "queue.SimpleQueue[Drawer]", job: dict[str, Any], data: bytes) -> bytes:
+        try:
+            with _taken(idle) as drawer:
+                return drawer.ask(job | {"alone": False}, data)
+        except LargeImage:
+            with self._large, _taken(idle) as drawer:
+                return drawer.ask(job | {"alone": True}, data)
 
     def warm(self) -> None:
         """Have views be cut at once when they are asked for: what cuts them takes a second to load."""
@@ -99,7 +116,7 @@ class Drawers:
 
     def _warm(self) -> None:
         with _taken(self._views) as drawer, contextlib.suppress(UnreadableImage, ValueError):  # closed meanwhile
-            drawer.ask({"kind": "warm"}, b"")
+            drawer.ask({"kind": "warm", "alone": True}, b"")
 
     def close(self) -> None:
         """End all processes; nobody may be asking."""

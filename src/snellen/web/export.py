@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from snellen.redact import without_folders
 from snellen.web.app import STATIC
 from snellen.web.build import Builder
 from snellen.web.drawing import Drawers
-from snellen.web.images import Images, Made, NoSuchImage
+from snellen.web.images import Content, Images, NoSuchImage
 from snellen.web.references import References
 from snellen.web.site import Target
 from snellen.web.verdicts import Reviews
@@ -29,9 +30,17 @@ from snellen.web.verdicts import Reviews
 INSIDE = frozenset({"index.html", "static", "data", "thumbs", "pictures", "references"})
 
 
+@dataclass(frozen=True)
+class Exported:
+    """What was written: how many images have a picture, and the bytes of all files."""
+
+    images: int
+    size: int
+
+
 def export(
     target: Target, folder: Path, cache_folder: Path, *, reference: Path | None = None, report: Reporter = silent
-) -> None:
+) -> Exported:
     """Write the page of a target to `folder`; an earlier export there is replaced.
 
     reference: a folder with examples of classes. Left out are images that cannot be read, and links out of a data set's
@@ -65,8 +74,12 @@ def export(
         shutil.copytree(STATIC, fresh / "static", ignore=shutil.ignore_patterns("index.html"))
         shutil.copy(STATIC / "index.html", fresh / "index.html")
         fresh.chmod(0o755)
+        files = [path for path in fresh.rglob("*") if path.is_file()]
+        pictures = sum(path.is_relative_to(fresh / "pictures") for path in files)
+        written = Exported(pictures, sum(path.stat().st_size for path in files))
         check_place(folder)
         _put(fresh, folder.absolute())
+        return written
 
 
 def check_place(folder: Path) -> None:
@@ -91,18 +104,26 @@ def check_place(folder: Path) -> None:
 
 def _public(site: dict[str, Any], references: bool) -> dict[str, Any]:
     """What `data/site.json` says of an export: nothing of folders of this machine."""
-    models = {
-        one["key"]: [model | {"spec": without_folders(model["spec"]), "complete": True} for model in one["models"]]
+    sets = [
+        one
+        | {"name": without_folders(one["name"]), "error": None}
+        | {"label_sources": [without_folders(source) for source in one["label_sources"]]}
+        | {
+            "models": [
+                model | {"spec": without_folders(model["spec"]), "complete": True, "error": None}
+                for model in one["models"]
+            ]
+        }
         for one in site["sets"]
-    }
-    sets = [one | {"name": without_folders(one["name"]), "models": models[one["key"]]} for one in site["sets"]]
-    return site | {"live": False, "review": False, "references": references, "sets": sets}
+    ]
+    title = without_folders(site["title"])
+    return site | {"title": title, "live": False, "review": False, "references": references, "sets": sets}
 
 
 def _write_data(site: dict[str, Any], builder: Builder, fresh: Path) -> None:
     data = fresh / "data"
     data.mkdir()
-    (data / "site.json").write_text(json.dumps(site, ensure_ascii=False), encoding="utf-8")
+    (data / "site.json").write_text(json.dumps(site), encoding="ascii")
     for one in site["sets"]:
         urls = [f"data/classes-{one['space']}.json", f"data/{one['key']}/images.json"]
         for model in one["models"]:
@@ -118,7 +139,7 @@ def _write_data(site: dict[str, Any], builder: Builder, fresh: Path) -> None:
 
 
 def _write_images(target: Target, images: Images, fresh: Path) -> None:
-    def write(job: tuple[str, Callable[[], Made]]) -> None:
+    def write(job: tuple[str, Callable[[], Content]]) -> None:
         name, make = job
         try:
             made = make()
@@ -126,7 +147,7 @@ def _write_images(target: Target, images: Images, fresh: Path) -> None:
             return
         (fresh / name).write_bytes(made.data)
 
-    def jobs() -> Iterator[tuple[str, Callable[[], Made]]]:
+    def jobs() -> Iterator[tuple[str, Callable[[], Content]]]:
         for key, one in target.sets.items():
             for row in range(len(one)):
                 yield f"thumbs/{key}/{row}.jpg", lambda key=key, row=row: images.thumb(key, row)  # type: ignore[misc]
@@ -143,8 +164,9 @@ def _write_images(target: Target, images: Images, fresh: Path) -> None:
 def _write_references(
     target: Target, site: dict[str, Any], images: Images, references: References, fresh: Path
 ) -> None:
-    """The examples of every class that an image has or may have."""
+    """The examples of every class that an image has or may have, and how many there are of each."""
     wanted: set[str] = set()
+    counts: dict[str, int] = {}
     for one in site["sets"]:
         columns = json.loads((fresh / "data" / one["key"] / "images.json").read_bytes())
         keys = target.sets[one["key"]].space.keys
@@ -159,7 +181,9 @@ def _write_references(
             except NoSuchImage:
                 continue
             (fresh / "references" / key).mkdir(parents=True, exist_ok=True)
-            (fresh / "references" / key / f"{k}.jpg").write_bytes(made.data)
+            (fresh / "references" / key / f"{counts.setdefault(key, 0)}.jpg").write_bytes(made.data)
+            counts[key] += 1
+    (fresh / "data" / "references.json").write_text(json.dumps(counts), encoding="utf-8")
 
 
 def _put(fresh: Path, folder: Path) -> None:
@@ -168,7 +192,12 @@ def _put(fresh: Path, folder: Path) -> None:
         if folder.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
             folder.rename(old / "old")
-            fresh.rename(folder)
+            try:
+                fresh.rename(folder)
+            except OSError:
+                (old / "old").rename(folder)
+                old.rmdir()
+                raise
             shutil.rmtree(old, ignore_errors=True)
         else:
             fresh.rename(folder)

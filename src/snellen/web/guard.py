@@ -74,6 +74,9 @@ class Guard:
             await refusal.send(sent)
             return
         if scope["method"] in ("GET", "HEAD"):
+            if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
+                await Refusal(413, "a body where none belongs").send(sent)
+                return
             await self.app(scope, receive, sent)
             return
         body = await _read(headers, receive)

@@ -50,7 +50,7 @@ class ImageSet(Protocol):
 
 
 @dataclass(frozen=True)
-class Made:
+class Content:
     """An image to send: its bytes, its type, and a tag that changes with them."""
 
     data: bytes
@@ -82,16 +82,16 @@ class Images:
         self._known: dict[tuple[str, int], str] = {}
         self._lock = threading.Lock()
 
-    def thumb(self, key: str, position: int) -> Made:
+    def thumb(self, key: str, position: int) -> Content:
         """A thumbnail. Raises NoSuchImage."""
         return self._smaller(key, position, THUMB)
 
-    def picture(self, key: str, position: int) -> Made:
+    def picture(self, key: str, position: int) -> Content:
         """A picture to look at, by which one moves over its views next. Raises NoSuchImage."""
         self._drawers.warm()
         return self._smaller(key, position, PICTURE)
 
-    def view(self, key: str, position: int, zoom: int, model: str = "") -> Made:
+    def view(self, key: str, position: int, zoom: int, model: str = "") -> Content:
         """A view as PNG, with the pixels that the model got. Raises NoSuchImage."""
         of = self._set(key, position)
         grid = of.grid(model)
@@ -99,9 +99,9 @@ class Images:
             raise NoSuchImage("there is no such view")
         data, digest = self._original(of, key, position)
         png = _shown(lambda: self._drawers.view(data, digest, of.border_at(position), grid, zoom))
-        return Made(png, "image/png", hashlib.sha256(png).hexdigest()[:32])
+        return Content(png, "image/png", hashlib.sha256(png).hexdigest()[:32])
 
-    def reference(self, key: str, k: int) -> Made:
+    def reference(self, key: str, k: int) -> Content:
         """The k-th example of a class, as a thumbnail. Raises NoSuchImage."""
         found = self.references.read(key, k) if self.references else None
         if found is None:
@@ -109,7 +109,7 @@ class Images:
         data, digest = found
         return self._kept(digest, THUMB, 0, lambda: data)
 
-    def _smaller(self, key: str, position: int, side: int) -> Made:
+    def _smaller(self, key: str, position: int, side: int) -> Content:
         of = self._set(key, position)
         digest = of.sha256(position) or self._known.get((key, position))
         if digest is not None:
@@ -117,18 +117,18 @@ class Images:
         data, digest = self._original(of, key, position)
         return self._kept(digest, side, of.border_at(position), lambda: data)
 
-    def _kept(self, digest: str, side: int, border: int, read: Callable[[], bytes]) -> Made:
+    def _kept(self, digest: str, side: int, border: int, read: Callable[[], bytes]) -> Content:
         """A smaller image from the cache, or made from its original, whose sha256 is `digest`, and kept."""
         name = f"{digest}-{side}-{border}"
         path = self._folder / digest[:2] / f"{name}.jpg"
         try:
-            return Made(path.read_bytes(), "image/jpeg", name)
+            return Content(path.read_bytes(), "image/jpeg", name)
         except FileNotFoundError:
             data = read()
         made = _shown(lambda: self._drawers.smaller(data, side, border))
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, made)
-        return Made(made, "image/jpeg", name)
+        return Content(made, "image/jpeg", name)
 
     def _set(self, key: str, position: int) -> ImageSet:
         of = self._sets.get(key)

@@ -1,6 +1,7 @@
 """What the server has to know of each image of a set, in a small file: its place, its hash and its labels."""
 
 import io
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snellen.atomic import write_atomic
+
+# What NumPy says of a file of arrays that is not there, or not whole.
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,5 +67,5 @@ class Index:
 
 def read_index(path: Path) -> Index:
     """The index that `Index.write` put at `path`."""
-    with np.load(path) as found:
+    with path.open("rb") as file, np.load(file) as found:
         return Index(found["source"], found["number"], found["hashes"], found["ids"], found["starts"])

@@ -11,11 +11,15 @@ from snellen.web.viewed import ViewModel, ViewSet
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a data file is: the version that the page may ask for, whether it is there, why it could not be made."""
+    """How far a data file is: the version that the page may ask for, whether it is there, why it could not be made.
+
+    latest: whether it is of all that is written by now.
+    """
 
     version: str
     ready: bool
     error: str | None
+    latest: bool = True
 
 
 def set_entry(one: ViewSet, images: Standing, models: dict[str, Standing]) -> dict[str, Any]:
@@ -36,8 +40,7 @@ def set_entry(one: ViewSet, images: Standing, models: dict[str, Standing]) -> di
 
 def _model_entry(one: ViewSet, model: ViewModel, standing: Standing) -> dict[str, Any]:
     run = model.run
-    shards = [shard for some in model.runs.values() for shard in shards_of(some)]
-    mined = any(shard.mined for shard in shards)
+    mined = any(shard.mined for some in model.runs.values() for shard in shards_of(some))
     return {
         "key": model.key,
         "name": model.name,
@@ -49,11 +52,23 @@ def _model_entry(one: ViewSet, model: ViewModel, standing: Standing) -> dict[str
         "ready": standing.ready,
         "error": standing.error,
         # `mine` leaves some shards alone, so that its runs are as complete as they will be.
-        "complete": one.kind == "hard" or run.complete or (mined and not one.unfinished),
+        # A page asks until it is, so that it has the last numbers too.
+        "complete": standing.latest and (one.kind == "hard" or run.complete or (mined and not one.unfinished)),
         "early_exit": mined,
-        "images": sum(commit.get("images", 0) for shard in shards for _, commit in shard.commits[:1]),
+        "images": _shown(one, model),
         "grid": _grid(run),
     }
+
+
+def _shown(one: ViewSet, model: ViewModel) -> int:
+    """How many images of the set the model was shown; the runs of a hard set are of many more."""
+    found = [(source, shard) for source, run in model.runs.items() for shard in shards_of(run)]
+    if one.kind != "hard":
+        return sum(commit.get("images", 0) for _, shard in found for _, commit in shard.commits[:1])
+    index = one.index
+    if index is None:
+        return len(one)
+    return sum(len(index.within(source, shard.start, shard.stop)) for source, shard in found)
 
 
 def _grid(run: Run) -> list[dict[str, Any]]:

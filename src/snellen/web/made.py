@@ -15,26 +15,29 @@ AGAIN, SPARED = 15.0, 20.0
 class Made:
     """A file that the page reads: the name it has now, the name it should have, and why it could not be made.
 
-    before: the names that it had until now, the latest last.
+    before: the names that it had until now, the latest last. last: whether nothing more is to come, so that there is
+    nothing to wait for.
     """
 
     name: str | None = None
     wanted: str = ""
     error: SnellenError | None = None
     before: list[str] = field(default_factory=list)
+    last: bool = False
     _not_until: float = float("-inf")
 
     @property
     def standing(self) -> Standing:
         """What the page is told of it."""
         version = Path(self.name or self.wanted).stem.rpartition("-")[2]
-        return Standing(version, self.name is not None, str(self.error) if self.error else None)
+        error = str(self.error) if self.error else None
+        return Standing(version, self.name is not None, error, self.name == self.wanted)
 
     @property
     def due(self) -> bool:
-        """Whether it should be made: at once where there is none, and not too often after that."""
-        first = self.name is None and self.error is None
-        return self.name != self.wanted and (first or time.monotonic() > self._not_until)
+        """Whether it should be made: at once where there is none or it is the last, else not too often."""
+        at_once = (self.name is None or self.last) and self.error is None
+        return self.name != self.wanted and (at_once or time.monotonic() > self._not_until)
 
     def done(self, name: str, seconds: float, error: SnellenError | None) -> None:
         """Take in that making it took so long, and how it ended."""

@@ -20,7 +20,7 @@ from snellen.analysis.groups import group_bounds
 from snellen.analysis.images import image_stats
 from snellen.atomic import write_atomic
 from snellen.store import Run
-from snellen.web.index import Index
+from snellen.web.index import UNREADABLE, Index
 from snellen.web.shards import Shard, read_shown, shards_of
 from snellen.web.viewed import ViewModel, digest
 from snellen.zoom.grid import Grid
@@ -65,8 +65,10 @@ def model_columns(model: ViewModel, index: Index, pieces: Path | None = None) ->
         for piece in found:
             whole[piece["positions"]] = piece[name]
         columns[name] = _plain(whole)
+    if not found:  # nothing is committed yet
+        return columns | {"summary": {}}
     joined = {name: np.concatenate([piece[name] for piece in found]) for name in ("right", "shown", "bits", "labelled")}
-    return columns | _summary(run.grid, joined, early) if found else columns | {"summary": {}}
+    return columns | _summary(run.grid, joined, early)
 
 
 def right_of(
@@ -82,9 +84,9 @@ def _kept(run: Run, shard: Shard, positions: NDArray[np.intp], index: Index, fol
     path = folder / f"{name}.npz" if folder else None
     if path is not None:
         try:
-            with np.load(path) as kept:
+            with path.open("rb") as file, np.load(file) as kept:
                 return dict(kept)
-        except (OSError, ValueError, KeyError):
+        except UNREADABLE:
             pass
     piece = piece_of(run, shard, positions, index.number[positions], labels)
     if path is not None:

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import warnings
 from collections import OrderedDict
 from typing import IO, Any
 
@@ -16,13 +17,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from snellen.zoom.grid import Grid
-from snellen.zoom.render import UnreadableImage, ViewCutter, checked_resample, decode, without_border
+from snellen.zoom.render import FORMATS, UnreadableImage, ViewCutter, checked_resample, decode, without_border
 
 # Longer sides in pixels, at most: of a thumbnail, and of a picture beside the map of its zooms.
 THUMB, PICTURE = 160, 1280
 QUALITY = {THUMB: 82, PICTURE: 90}
 # Images whose cutters are held: the one that somebody looks at, and the one before.
 HELD = 2
+# An image of more pixels takes hundreds of MB, of which there may be one at a time: see `Drawers`.
+LARGE = 50_000_000
 
 
 def smaller(data: bytes, side: int, border: int = 0) -> bytes:
@@ -53,11 +56,24 @@ class Views:
         key = digest, border, json.dumps(grid)
         cutter = self._held.pop(key, None)
         if cutter is None:
+            if is_large(data):
+                self._held.clear()
             cutter = ViewCutter(without_border(decode(data), border), Grid.from_json(grid).rules)
         self._held[key] = cutter
         while len(self._held) > HELD:
             self._held.popitem(last=False)
         return as_png(cutter.cut([zoom])[0])
+
+
+def is_large(data: bytes) -> bool:
+    """Whether an image's header states more than `LARGE` pixels; whether it can be decoded is found out later."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                return image.width * image.height > LARGE
+        except Exception:  # as many kinds as Pillow has decoders; `decode` says what is wrong
+            return False
 
 
 def as_png(view: NDArray[np.uint8]) -> bytes:
@@ -75,11 +91,16 @@ def serve() -> None:
     views = Views()
     while (frame := read_frame(sys.stdin.buffer)) is not None:
         job, data = frame
+        head: dict[str, Any] = {"error": ""}
+        made = b""
         try:
-            made, why = _done(views, job, data), ""
+            if not job["alone"] and is_large(data):
+                head["large"] = True
+            else:
+                made = _done(views, job, data)
         except UnreadableImage as error:
-            made, why = b"", str(error)
-        write_frame(answers, {"error": why}, made)
+            head["error"] = str(error)
+        write_frame(answers, head, made)
 
 
 def _done(views: Views, job: dict[str, Any], data: bytes) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from snellen.datasets.listing import SUFFIXES
 from snellen.errors import UsageError
 from snellen.labels import ClassSpace
+from snellen.web.viewed import MOST_BYTES
 
 # So many of a class are shown.
 EXAMPLES = 4
@@ -48,12 +49,19 @@ class References:
         """How many examples there are of a class, `EXAMPLES` at most."""
         return len(self._files(key))
 
+    def counts(self) -> dict[str, int]:
+        """How many examples there are of each class that has any, by key."""
+        return {key: count for key in self._folders if (count := self.count(key))}
+
     def read(self, key: str, k: int) -> tuple[bytes, str] | None:
         """The k-th example's bytes and their sha256; None where there is none."""
         files = self._files(key)
-        if not 0 <= k < len(files):
+        # The listing is of some time ago: what was a file there may be a link now.
+        if not 0 <= k < len(files) or not (self._outside or self._is_inside(files[k])):
             return None
         try:
+            if files[k].stat().st_size > MOST_BYTES:
+                return None
             data = files[k].read_bytes()
         except OSError:
             return None

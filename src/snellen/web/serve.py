@@ -6,6 +6,7 @@ import socket
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import uvicorn
 
@@ -40,7 +41,9 @@ class Listening:
     def rules(self) -> Rules:
         """Who may ask. Raises UsageError for a token that could be guessed."""
         if self.token is not None and (len(self.token) < LEAST_TOKEN or not self.token.isascii()):
-            raise UsageError(f"--token: give at least {LEAST_TOKEN} ASCII characters, or leave it out")
+            raise UsageError(
+                f"--token: give at least {LEAST_TOKEN} ASCII characters (it or $SNELLEN_TOKEN), or leave it out"
+            )
         return rules_for(self.host, self.token)
 
     def bind(self) -> socket.socket:
@@ -48,7 +51,7 @@ class Listening:
         try:
             return _bound(self.host, PORT if self.port is None else self.port)
         except OSError as error:
-            if self.port is None and isinstance(error, OSError) and not isinstance(error, socket.gaierror):
+            if self.port is None and not isinstance(error, socket.gaierror):
                 with contextlib.suppress(OSError):
                     return _bound(self.host, 0)
             where = f"--host {self.host} --port {PORT if self.port is None else self.port}"
@@ -103,7 +106,7 @@ def serve(
 def address(host: str, port: int, token: str | None) -> str:
     """What to open in a browser."""
     name = socket.gethostname() if is_any(host) else f"[{host}]" if ":" in host else host
-    return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
+    return f"http://{name}:{port}/" + (f"?token={quote(token, safe='')}" if token else "")
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -1,14 +1,15 @@
 """What a target of `snellen view` is: runs, a hard set or a data set; its sets of images and the models on them."""
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from snellen.analysis.short_names import short_names
 from snellen.datasets import DataSet, open_dataset
 from snellen.errors import DataError, UsageError
-from snellen.files import is_folder
+from snellen.files import exists, is_folder
 from snellen.labels import IMAGENET_1K, ClassSpace
 from snellen.mining.mined import is_finished, read_mined, read_record
 from snellen.places import place
@@ -28,6 +29,7 @@ class Target:
     sets: dict[str, ViewSet]
     root: str | None = None
     labels: str | None = None
+    _keys: dict[str, dict[tuple[Path, str], str]] = field(default_factory=dict)
 
     @property
     def hard(self) -> Path | None:
@@ -35,13 +37,12 @@ class Target:
         return place(self.given) if self.kind == "hard" else None
 
     def refresh(self) -> None:
-        """Take in what was written since: more of the runs, and runs that were not there; keys stay."""
-        if self.kind == "data":
-            return
-        if self.kind == "hard":
-            for one in self.sets.values():
-                again = _hard_set(self.given, self.root, self.labels)
-                one.models, one.mined, one.count, one._rows = again.models, again.mined, again.count, None
+        """Take in what was written since: more of the runs, and runs that were not there; keys stay.
+
+        A hard set stays as it was opened: mined again its images have other positions, and a page that shows them
+        would give its verdicts on others.
+        """
+        if self.kind != "runs":
             return
         for found in _run_sets(find_runs(self.given), self.given, self.root, self.labels):
             known = next((one for one in self.sets.values() if _same(one, found)), None)
@@ -50,13 +51,9 @@ class Target:
                 self.sets[key] = found
                 found.key = key
                 continue
-            keys = {one.run.path: one.key for one in known.models}
-            fresh = len(keys)
-            models = []
-            for model in found.models:
-                key = keys.get(model.run.path, f"m{fresh}")
-                fresh += model.run.path not in keys
-                models.append(replace(model, key=key))
+            # Also those of runs that are gone: no other is ever shown in their place.
+            keys = self._keys.setdefault(known.key, {_named(one): one.key for one in known.models})
+            models = [replace(one, key=keys.setdefault(_named(one), f"m{len(keys)}")) for one in found.models]
             known.models, known.count = sorted(models, key=lambda one: int(one.key[1:])), found.count
 
 
@@ -68,6 +65,8 @@ def open_target(target: str, *, root: str | Path | None = None, labels: str | No
     reached.
     """
     where = None if root is None else str(root)
+    if labels is not None and _is_file(labels) and not exists(place(labels)):
+        raise UsageError(f"--labels {labels!r}: there is no such file; give a label source, or a CSV that is there")
     path = place(target)
     title = path.name or target
     with reading(path):
@@ -93,7 +92,11 @@ def open_target(target: str, *, root: str | Path | None = None, labels: str | No
         dataset = open_dataset(target, root)
     except DataError as error:
         if no_run is not None:
-            raise UsageError(f"{target!r} is nothing to view: it holds no images, and {no_run}") from error
+            raise UsageError(
+                f"{target!r} is nothing to view: there is no run.json in it or below, no finished hard set, and no image"
+            ) from error
+        if not folder:
+            raise UsageError(f"no folder of runs (OUT) or hard set (HARD) {target!r}; and {error}") from error
         raise
     return Target("data", target, dataset.name, {"s0": _data_set(dataset, target, where, labels)}, where, labels)
 
@@ -103,11 +106,23 @@ def set_of_job(job: Mapping[str, Any]) -> ViewSet:
     if job["kind"] == "data":
         return _data_set(open_dataset(job["place"], job["root"]), job["place"], job["root"], job["labels"])
     if job["kind"] == "hard":
-        return _hard_set(job["place"], job["root"], job["labels"])
+        again = _hard_set(job["place"], job["root"], job["labels"])
+        if again.mined_digest != job["mined"]:
+            raise DataError(f"{job['place']!r} was mined again meanwhile; end `snellen view` and start it again")
+        return again
     runs = [Run(path, read_run_json(path)) for path in (place(one["runs"]["0"]) for one in job["models"])]
     (found,) = _run_sets(runs, job["place"], job["root"], job["labels"])
     found.models = [replace(one, key=known["key"]) for one, known in zip(found.models, job["models"], strict=True)]
     return found
+
+
+def _is_file(labels: str) -> bool:
+    """Whether a label source is meant to be a file."""
+    return "/" in labels or os.sep in labels or labels.lower().endswith(".csv")
+
+
+def _named(model: ViewModel) -> tuple[Path, str]:
+    return model.run.path, str(model.run.record["fingerprint"])
 
 
 def _same(one: ViewSet, other: ViewSet) -> bool:

@@ -12,8 +12,9 @@ from typing import Any
 
 from snellen.mining.hardset import Conflict, HardImage, HardSet, resolve
 from snellen.mining.log import Log, Verdict, append, read_log, verdict_of
-from snellen.mining.mined import read_mined
+from snellen.mining.mined import MinedImage, read_mined
 from snellen.mining.sheet import sheet
+from snellen.redact import without_folders
 
 # A batch is one file of the log; the page sends what was typed since the last answer.
 MOST_VERDICTS = 1000
@@ -87,11 +88,11 @@ class Reviews:
             return {"stored": [verdict.key for verdict in batch]} | self._of({verdict.id for verdict in batch})
 
     def csv(self, reviewer: str | None, only_conflicts: bool) -> bytes:
-        """The file that `snellen review --export` writes. Raises as `state`."""
+        """The file that `snellen review --export` writes, but that it names no folders. Raises as `state`."""
         with self._lock:
             self._refresh(read_log(self._hard, self._log))
             log = self._log
-        return sheet(self._resolved(log), reviewer, only_conflicts)
+        return sheet(_without_places(self._resolved(log)), reviewer, only_conflicts)
 
     def _refresh(self, log: Log) -> None:
         if log is self._log:
@@ -158,6 +159,15 @@ class Reviews:
         record["agreement"] = record.pop("pairs")
         version = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
         return version, json.dumps({"version": version} | record, ensure_ascii=False).encode()
+
+
+def _without_places(hard: HardSet) -> HardSet:
+    """A hard set whose miners are named as the page names them: where their weights lie is this machine's affair."""
+    return replace(hard, images=tuple(replace(image, mined=_named(image.mined)) for image in hard.images))
+
+
+def _named(image: MinedImage) -> MinedImage:
+    return replace(image, miners=tuple(map(without_folders, image.miners)))
 
 
 def _conflicts(conflicts: Iterable[Conflict]) -> list[dict[str, Any]]:

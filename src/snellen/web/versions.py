@@ -30,17 +30,21 @@ def _state(one: ViewSet) -> tuple[Any, ...]:
     found = one.kind, one.name, len(one), _labels(one), names
     if one.kind == "data":
         return *found, one.dataset.fingerprint, one.dataset.spec
-    return *found, [_stamp(place(one.place) / f"{name}.parquet") for name in ("candidates", "suspects", "duplicates")]
+    return *found, [_stamp(place(one.place) / f"{name}.parquet") for name in ("suspects", "duplicates")]
 
 
 def _labels(one: ViewSet) -> tuple[Any, ...]:
     """What decides the labels of a set."""
     if one.mined is not None:
-        return ("mined", one.mined.record.get("candidates"))
+        return ("mined", one.mined_digest)
     asked = [_stamp(Path(one.labels))] if one.labels else []
-    run = one.models[0].run.path if one.models else None
-    files = sorted((e.name, e.size, e.modified) for e in entries(run) if e.name.startswith("labels")) if run else []
-    return one.labels, asked, one.space.fingerprint, files
+    beside = (_label_files(model.run.path) for model in one.models)
+    # The columns take those of the first run that has any.
+    return one.labels, asked, one.space.fingerprint, next((files for files in beside if files), [])
+
+
+def _label_files(run: Path) -> list[tuple[Any, ...]]:
+    return [(file.name, file.size, file.modified) for file in entries(run) if file.name.startswith("labels")]
 
 
 def _stamp(path: Path) -> tuple[Any, ...] | None:

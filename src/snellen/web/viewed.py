@@ -4,6 +4,7 @@ import hashlib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from snellen.datasets import DataSet, open_dataset
@@ -16,6 +17,9 @@ from snellen.mining.publish.images import mined_sources
 from snellen.store import Run
 from snellen.web.index import Index
 from snellen.zoom.grid import PAPER_GRID, Grid
+
+# A file of more bytes is not shown: the server holds a file whole while it is decoded.
+MOST_BYTES = 256 * 2**20
 
 Kind = Literal["runs", "hard", "data"]
 
@@ -94,6 +98,9 @@ class ViewSet:
     def image(self, position: int) -> bytes:
         """The original's bytes; OSError where they cannot be had, DataError where the data set cannot be opened."""
         dataset, number = self._place(position)
+        size = dataset.items[number].size
+        if size > MOST_BYTES:
+            raise OSError(f"its file has {size:,} bytes, more than the {MOST_BYTES:,} that are shown")
         return dataset.read(number)
 
     def leads_out(self, position: int) -> bool:
@@ -137,7 +144,12 @@ class ViewSet:
             {"key": one.key, "runs": {str(k): str(run.path) for k, run in one.runs.items()}} for one in self.models
         ]
         plain = {name: getattr(self, name) for name in ("key", "name", "kind", "place", "root", "labels")}
-        return {**plain, "models": models}
+        return {**plain, "models": models, "mined": self.mined_digest}
+
+    @cached_property
+    def mined_digest(self) -> str | None:
+        """Changes with the images of a hard set, their order and what they were mined with."""
+        return digest(self.mined.images) if self.mined is not None else None
 
 
 def _moved(spec: str, root: str) -> DataSet:

@@ -41,9 +41,13 @@ export function fixes(grid, right, from) {
     .map((zoom) => [steps(zoom), zoom]).sort((a, b) => a[0] - b[0] || a[1] - b[1]).map(([, zoom]) => zoom);
 }
 
-/** The place of the same framing in another grid; −1 where it has none. */
-export const sameIn = (grid, rule) =>
-  rule ? grid.findIndex((one) => one.scale === rule.scale && one.row === rule.row && one.col === rule.col) : -1;
+/** The place of a rule in its own grid, or of the same framing in another; −1 where there is none. */
+export function sameIn(grid, rule) {
+  if (!rule) return -1;
+  const own = grid.indexOf(rule);
+  return own >= 0 ? own : grid.findIndex((one) => one.scale === rule.scale && one.row === rule.row && one.col === rule.col
+    && Boolean(one.flip) === Boolean(rule.flip));
+}
 
 /** The place of the 1-crop in a grid, else the first zoom. */
 export const oneCrop = (grid) => Math.max(0, sameIn(grid, { scale: 256, row: 1, col: 1 }));

@@ -1,19 +1,31 @@
 // Two and more models: how far they agree, what they take for each other's answers, images that only one gets right.
+import { wilson } from './curves.js';
 import { thumbUrl } from './data.js';
-import { agreement, anyZoom, confusion, onlyRight } from './pairs.js';
+import { agreement, anyZoom, confusion, mcnemar, onlyRight } from './pairs.js';
 import { go } from './route.js';
-import { Bar, ClassName, countText, html, Link, nameOf, useMemo } from './ui.js';
+import { Bar, ClassName, countText, html, intervalText, Link, nameOf, percentText, useEffect, useMemo, useRef } from './ui.js';
 
 const SHOWN = 24; // pictures of a list
 const LINES = 30; // pairs of classes
 
+/** The first pictures of a list, and the way to all of them; `query` leaves the list in the grid. */
 function Thumbs({ set, columns, classes, rows, query, label }) {
+  if (!rows.length) return null;
   return html`<ul class="thumbs" aria-label=${label}>${rows.slice(0, SHOWN).map((row) => {
     const name = columns.labels?.[row]?.map((id) => nameOf(classes, id)).join(', ') || columns.id?.[row] || `image ${row}`;
     return html`<li key=${row}><${Link} to=${{ page: 'image', set: set.key, row, query }} title=${columns.id?.[row]}>
       <img src=${thumbUrl(set, row)} alt="" loading="lazy" /><span>${name}</span><//></li>`;
-  })}</ul>${rows.length > SHOWN && html`<p class="soft">and ${countText(rows.length - SHOWN)} more</p>`}`;
+  })}</ul><p><${Link} to=${{ page: 'grid', set: set.key, query }} aria-label=${`${label}: all in the grid`}>All ${countText(rows.length)} in the grid<//></p>`;
 }
+
+/** How often two say the same, with its interval. */
+function Same({ k, n }) {
+  if (!n) return html`<${Bar} value=${NaN} />`;
+  const [low, high] = wilson(k, n);
+  return html`<${Bar} value=${k / n} low=${low} high=${high} text=${`${percentText(k / n)} (${intervalText({ low, high })})`} />`;
+}
+
+const pText = (p) => (p < 0.0001 ? '< 0.0001' : p.toFixed(4));
 
 const pairsOf = (models) => models.flatMap((one, k) => models.slice(k + 1).map((other) => [one, other]));
 
@@ -22,7 +34,7 @@ function Agreement({ pairs, pair, change }) {
   return html`<section><h2>Agreement at the 1-crop</h2>
     <div class="wide" tabindex="0" role="region" aria-label="Agreement"><table class="numbers">
       <thead><tr><th scope="col">Models</th><th scope="col">Same answer</th><th scope="col">Both right</th><th scope="col">Only the first</th>
-        <th scope="col">Only the second</th><th scope="col">Both wrong</th><th scope="col">of these the same</th><th scope="col">Images</th></tr></thead>
+        <th scope="col">Only the second</th><th scope="col">McNemar's p</th><th scope="col">Both wrong</th><th scope="col">of these the same</th><th scope="col">Images</th></tr></thead>
       <tbody>${pairs.map(([a, b], k) => {
         const one = counted[k];
         const cell = (count) => html`<td>${countText(count)}</td>`;
@@ -30,10 +42,19 @@ function Agreement({ pairs, pair, change }) {
           <th scope="row">${pairs.length > 1
             ? html`<button type="button" class="quiet" aria-pressed=${k === pair} onClick=${() => change({ pair: `${a.key},${b.key}` })}>${a.name} and ${b.name}</button>`
             : `${a.name} and ${b.name}`}</th>
-          <td><${Bar} value=${one.n ? one.same / one.n : NaN} /></td>
-          ${cell(one.bothRight)}${cell(one.onlyFirst)}${cell(one.onlySecond)}${cell(one.bothWrong)}${cell(one.sameWrong)}${cell(one.n)}
+          <td><${Same} k=${one.same} n=${one.n} /></td>
+          ${cell(one.bothRight)}${cell(one.onlyFirst)}${cell(one.onlySecond)}
+          <td>${one.n ? pText(mcnemar(one.onlyFirst, one.onlySecond)) : '–'}</td>${cell(one.bothWrong)}${cell(one.sameWrong)}${cell(one.n)}
         </tr>`;
-      })}</tbody></table></div></section>`;
+      })}</tbody></table></div>
+    <p class="soft">In brackets: 95 % interval. p: McNemar's exact test of the images that only one gets right${pairs.length > 1 ? ', each pair by itself' : ''}.</p></section>`;
+}
+
+/** The images of a pair of answers, right under its line and in sight. */
+function Opened({ title, ...list }) {
+  const root = useRef(null);
+  useEffect(() => root.current?.scrollIntoView({ block: 'nearest' }), []);
+  return html`<tr class="opened" ref=${root}><td colspan="3"><div><h3>${title}</h3><${Thumbs} ...${list} label="Images of this pair" /></div></td></tr>`;
 }
 
 function Confusion({ set, columns, classes, pair: [a, b], query, change }) {
@@ -41,36 +62,36 @@ function Confusion({ set, columns, classes, pair: [a, b], query, change }) {
   const open = query.cell;
   const name = (one) => `${one.first}-${one.second}`;
   const shown = found.find((one) => name(one) === open);
-  const link = { models: `${a.key},${b.key}` };
+  const link = shown && { models: `${a.key},${b.key}`, said: `${a.key}-${shown.first},${b.key}-${shown.second}` };
   return html`<section><h2>Confusion between ${a.name} and ${b.name}</h2>
     ${found.length === 0 ? html`<p>They say the same of every image that both were shown.</p>` : html`
       <p class="soft">Different answers at the 1-crop, the most frequent first${found.length > LINES ? `; ${LINES} of ${countText(found.length)} pairs` : ''}.</p>
-      <div class="wide" tabindex="0" role="region" aria-label="Confusion"><table class="numbers">
+      <div class="wide" tabindex="0" role="region" aria-label="Confusion"><table class="numbers confusion">
         <thead><tr><th scope="col">${a.name}</th><th scope="col">${b.name}</th><th scope="col">Images</th></tr></thead>
         <tbody>${found.slice(0, LINES).map((one) => html`<tr key=${name(one)}>
           <td><${ClassName} classes=${classes} id=${one.first} /></td><td><${ClassName} classes=${classes} id=${one.second} /></td>
           <td><button type="button" class="quiet" aria-expanded=${one === shown}
             aria-label=${`${one.rows.length} images: ${nameOf(classes, one.first)} or ${nameOf(classes, one.second)}`}
-            onClick=${() => change({ cell: one === shown ? null : name(one) })}>${countText(one.rows.length)}</button></td></tr>`)}</tbody>
-      </table></div>
-      ${shown && html`<h3>${nameOf(classes, shown.first)} or ${nameOf(classes, shown.second)}</h3>
-        <${Thumbs} set=${set} columns=${columns} classes=${classes} rows=${shown.rows} query=${link} label="Images of this pair" />`}`}
+            onClick=${() => change({ cell: one === shown ? null : name(one) })}>${countText(one.rows.length)}</button></td></tr>
+          ${one === shown && html`<${Opened} key=${`images ${name(one)}`} title=${`${nameOf(classes, one.first)} or ${nameOf(classes, one.second)}`}
+            set=${set} columns=${columns} classes=${classes} rows=${one.rows} query=${link} />`}`)}</tbody>
+      </table></div>`}
   </section>`;
 }
 
 function OnlyOne({ set, columns, classes, models, query, change }) {
   const zooms = query.by === 'zooms';
   const lists = useMemo(() => models.map((_, k) => onlyRight(models.map((one) => one.columns), k, zooms ? anyZoom : undefined)), [models, zooms]);
-  const link = { models: models.map((model) => model.key).join(',') };
+  const link = { models: models.map((model) => model.key).join(','), only: zooms ? 'zooms' : 'crop' };
   return html`<section><h2>Images that only one gets right</h2>
     <p class="choice"><button type="button" aria-pressed=${!zooms} onClick=${() => change({ by: null })}>at the 1-crop</button>
       <button type="button" aria-pressed=${zooms} onClick=${() => change({ by: 'zooms' })}>at any zoom</button></p>
     ${models.map((model, k) => html`<div key=${model.key}><h3>Only ${model.name}: ${countText(lists[k].length)}</h3>
-      <${Thumbs} set=${set} columns=${columns} classes=${classes} rows=${lists[k]} query=${link} label=${`Only ${model.name}`} /></div>`)}
+      <${Thumbs} set=${set} columns=${columns} classes=${classes} rows=${lists[k]} query=${{ ...link, m: model.key }} label=${`Only ${model.name}`} /></div>`)}
   </section>`;
 }
 
-export function ComparePage({ set, columns, classes, models, route }) {
+export function ComparePage({ set, columns, classes, models, pending, route }) {
   const { query } = route;
   const chosen = models.map((model) => model.key);
   const change = (changes) => go({ ...route, query: { ...query, ...changes } });
@@ -83,7 +104,7 @@ export function ComparePage({ set, columns, classes, models, route }) {
   return html`<h1>Compare models</h1>
     ${set.models.length > 2 && html`<fieldset class="models"><legend>Models</legend>${set.models.map((model) => html`<label key=${model.key}>
       <input type="checkbox" checked=${chosen.includes(model.key)} disabled=${!model.ready} onChange=${() => toggle(model.key)} /> ${model.name}</label>`)}</fieldset>`}
-    ${models.length < 2 ? html`<p>Two models or more can be compared.</p>` : html`
+    ${pending ? html`<p class="soft">Loading …</p>` : models.length < 2 ? html`<p>Two models or more can be compared.</p>` : html`
       <${Agreement} pairs=${pairs} pair=${pair} change=${(changes) => change({ ...changes, cell: null })} />
       <${OnlyOne} set=${set} columns=${columns} classes=${classes} models=${models} query=${query} change=${change} />
       <${Confusion} set=${set} columns=${columns} classes=${classes} pair=${pairs[pair]} query=${query} change=${change} />`}`;

@@ -1,6 +1,6 @@
 // The filters and the order of the grid. Every change is a change of the link.
-import { classIds, classText, FILTERS, findClass, focus, range, SORTS } from './filter.js';
-import { countText, html, useEffect, useMemo, useRef, useState } from './ui.js';
+import { classIds, classText, FILTERS, findClass, focus, range, saidBy, SORTS } from './filter.js';
+import { ClassName, countText, html, useEffect, useMemo, useRef, useState } from './ui.js';
 
 const TYPING = 120; // milliseconds after the last key before the list is filtered
 const wide = () => matchMedia('(min-width: 60rem)').matches;
@@ -39,7 +39,7 @@ function ClassField({ label, classes, value, set }) {
   const known = id === undefined ? (value ?? '') : classText(classes, id);
   const [text, setText] = useState(known);
   useEffect(() => setText(known), [known]);
-  const wrong = text.trim() !== '' && findClass(classes, text) === null;
+  const wrong = useMemo(() => text.trim() !== '' && findClass(classes, text) === null, [classes, text]);
   const typed = (event) => {
     setText(event.target.value);
     if (!event.target.value.trim()) set(null);
@@ -65,6 +65,11 @@ function Wins({ zooms, value, set }) {
   </fieldset>`;
 }
 
+/** What the models are asked to have answered; a link from the page that compares them. */
+const Said = ({ classes, asked, clear }) => html`<div class="field"><span>Answers at the 1-crop</span>
+  ${asked.map(([model, id]) => html`<div key=${model.key}>${model.name}: <b><${ClassName} classes=${classes} id=${id} /></b></div>`)}
+  <button type="button" class="quiet" onClick=${clear}>any answers</button></div>`;
+
 const any = (pairs) => [['', 'any'], ...pairs];
 
 export function Controls({ site, set, columns, classes, models, query, count, change }) {
@@ -85,7 +90,7 @@ export function Controls({ site, set, columns, classes, models, query, count, ch
       <button type="button" class="fold" aria-expanded=${String(open)} aria-controls="filters" onClick=${() => setOpen(!open)}>
         Filters${active ? ` (${active})` : ''}</button>
     </div>
-    <p class="count"><b>${countText(count)}</b> of ${countText(columns.n)} images
+    <p class="count"><b>${count === null ? '…' : countText(count)}</b> of ${countText(columns.n)} images
       ${active > 0 && html` <button type="button" class="quiet" onClick=${() => change(Object.fromEntries(FILTERS.map((name) => [name, null])))}>Show all</button>`}</p>
     ${models.length > 1 && html`<p class="count">Signs: ${models.map((one) => one.name).join(' · ')}</p>`}
     <div id="filters" hidden=${!open}>
@@ -104,7 +109,10 @@ export function Controls({ site, set, columns, classes, models, query, count, ch
         ${model.zooms > 1 && html`<${Wins} zooms=${model.zooms} value=${query.wins} set=${put('wins')} />`}
         ${model.columns.consensus && html`<${ClassField} label="Most zooms answer" classes=${classes} value=${query.says} set=${put('says')} />`}
         ${models.length > 1 && html`<${Select} label="Models disagree" value=${query.differ} set=${put('differ')}
-          options=${[['', 'either'], ['answer', 'on the answer'], ['right', 'on being right']]} />`}`}
+          options=${[['', 'either'], ['answer', 'on the answer'], ['right', 'on being right']]} />
+          <${Select} label="Only this model is right" value=${query.only} set=${put('only')}
+            options=${[['', 'either'], ['crop', 'at the 1-crop'], ['zooms', 'at any zoom']]} />`}
+        ${query.said && html`<${Said} classes=${classes} asked=${saidBy(models, query)} clear=${() => put('said')(null)} />`}`}
       ${(columns.error || columns.duplicates) && html`<${Select} label="Files" value=${query.state} set=${put('state')}
         options=${any([['error', 'cannot be read'], ['duplicates', 'have duplicates']])} />`}
       <div class="order">

@@ -1,13 +1,29 @@
 // Numbers of the plots: accuracy by scale from the counts of single zooms; pure.
 
-/** Right answers at each scale of a grid of nine anchors: `[{scale, centre, best, worst}]`, shares, scales ascending. */
+const Z = 1.959963984540054; // of a two-sided interval of 95 %
+
+/** Wilson's 95 % interval of a share of `k` in `n`: `[low, high]`; 0 … 1 where n is 0. */
+export function wilson(k, n) {
+  if (!n) return [0, 1];
+  const centre = (k + Z ** 2 / 2) / (n + Z ** 2);
+  const half = (Z / (n + Z ** 2)) * Math.sqrt((k * (n - k)) / n + Z ** 2 / 4);
+  return [Math.max(0, centre - half), Math.min(1, centre + half)];
+}
+
+/**
+ * Right answers at each scale of a grid of nine anchors, as shares, scales ascending:
+ * `[{scale, centre, low, high, best, worst}]`; low and high: the interval of the centre.
+ */
 export function byScale(grid, zooms) {
   if (!grid?.length || !zooms?.n || grid.length !== zooms.k.length) return [];
   const found = new Map();
   grid.forEach(({ scale, row, col }, zoom) => {
     const share = zooms.k[zoom] / zooms.n;
-    const point = found.get(scale) ?? { scale, centre: null, best: -Infinity, worst: Infinity };
-    if (row === 1 && col === 1) point.centre = share;
+    const point = found.get(scale) ?? { scale, centre: null, low: null, high: null, best: -Infinity, worst: Infinity };
+    if (row === 1 && col === 1) {
+      point.centre = share;
+      [point.low, point.high] = wilson(zooms.k[zoom], zooms.n);
+    }
     point.best = Math.max(point.best, share);
     point.worst = Math.min(point.worst, share);
     found.set(scale, point);

@@ -76,6 +76,9 @@ export const loadModel = (set, model) => newest(`data/${set.key}/${model.key}.js
 /** Keys (wnids), names and synonyms of a class space. */
 export const loadClasses = (space) => once(`data/classes-${encodeURIComponent(space)}.json`, json);
 
+/** How many examples there are of each class that has any, by key. */
+export const loadReferences = () => once('data/references.json', json);
+
 /** The answers to one row at every zoom: ids Int16 [zooms × 5], ps Float32 [zooms × 5], right Uint8 [zooms]. */
 export async function loadAnswers(set, model, row) {
   const chunk = Math.floor(row / set.chunk);

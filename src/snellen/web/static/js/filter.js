@@ -2,9 +2,12 @@
 //
 // q free text over image names, class names, synonyms and keys · label, says: class keys · origin · m: the model that
 // right, wins, says and confidence are about · right: 1, 0, -1 (at 1-crop) · wins: from-to · differ: answer, right ·
-// suspect: least score · kind · verdict · state: error, duplicates · sort, down.
+// only: the model alone is right, at the crop or at some of its zooms · said: what models answer at the 1-crop,
+// as `m0-12,m1-40` · suspect: least score · kind · verdict · state: error, duplicates · sort, down.
 
-export const FILTERS = ['q', 'label', 'origin', 'right', 'wins', 'says', 'differ', 'suspect', 'kind', 'verdict', 'state'];
+import { anyZoom, atCrop, isAlone } from './pairs.js';
+
+export const FILTERS = ['q', 'label', 'origin', 'right', 'wins', 'says', 'differ', 'only', 'said', 'suspect', 'kind', 'verdict', 'state'];
 export const SORTS = {
   '': 'as in the data set',
   label: 'label',
@@ -57,8 +60,21 @@ export function range(text) {
   return [from, found[3] === undefined ? Infinity : Number(found[3])];
 }
 
-/** The model that a query is about: the one it names, else the first. */
-export const focus = (models, query) => models.find((model) => model.key === query.m) ?? models[0];
+/** The model that a query is about: the one it names, else the first; undefined where that is not there (yet). */
+export const focus = (models, query) => (query.m ? models.find((model) => model.key === query.m) : models[0]);
+
+const OF_MODELS = ['right', 'wins', 'says', 'differ', 'only', 'said'];
+const ORDERS_OF_MODELS = ['wins', 'confidence', 'agree', 'sensitivity', 'differ'];
+
+/** Whether a query cannot be answered yet. pending: answers of models that the page is about are still to come. */
+export const waits = ({ columns, verdicts }, query, pending) =>
+  Boolean((query.verdict && columns.key && !verdicts)
+    || (pending && (OF_MODELS.some((name) => query[name]) || ORDERS_OF_MODELS.includes(query.sort))));
+
+/** Models and the ids that they are asked to answer at the 1-crop; models that are not there say nothing. */
+export const saidBy = (models, query) => (query.said ?? '').split(',')
+  .map((text) => [models.find((one) => one.key === text.split('-')[0]), Number(text.split('-')[1])])
+  .filter(([one]) => one);
 
 /** A test per image for each filter of the query that says something here. */
 function tests({ columns, classes, models, verdicts }, query) {
@@ -82,7 +98,7 @@ function tests({ columns, classes, models, verdicts }, query) {
     found.push((k) => columns.origin[k] === at);
   }
   if (model && query.right) found.push((k) => String(model.right[k]) === query.right);
-  if (model && query.wins) {
+  if (model?.winning && query.wins) {
     const [from, to] = range(query.wins);
     found.push((k) => model.winning[k] >= Math.max(0, from) && model.winning[k] <= to);
   }
@@ -93,6 +109,16 @@ function tests({ columns, classes, models, verdicts }, query) {
   if (query.differ && models.length > 1) {
     const count = query.differ === 'right' ? (k) => distinct(models, 'right', k) : (k) => distinct(models, 'crop', k);
     found.push((k) => count(k) > 1);
+  }
+  if (query.only && models.length > 1) {
+    const which = models.indexOf(focus(models, query));
+    const all = models.map((one) => one.columns);
+    const rightAt = query.only === 'zooms' ? anyZoom : atCrop;
+    found.push((k) => isAlone(all, which, k, rightAt));
+  }
+  if (query.said) {
+    const asked = saidBy(models, query);
+    found.push((k) => asked.every(([one, id]) => one.columns.crop[k] === id));
   }
   if (query.suspect && columns.suspect) {
     const least = Number(query.suspect);

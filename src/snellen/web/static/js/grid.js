@@ -1,7 +1,7 @@
 // All images of a set that a query leaves, as a grid of which only the cells in the window are drawn.
 import { Controls } from './controls.js';
 import { thumbUrl } from './data.js';
-import { select } from './filter.js';
+import { select, waits } from './filter.js';
 import { format, go } from './route.js';
 import { fullHeight, reveal, tile, visible } from './tiling.js';
 import {
@@ -12,8 +12,9 @@ import { useVerdicts } from './verdicts.js';
 const REST = 60; // milliseconds that a cell is in the window before its picture is fetched: a drag past fetches none
 const WRITE = 250; // milliseconds of rest before the place is written into the link
 const seen = new Set(); // addresses that the browser has fetched
+const NONE = new Int32Array(0);
 
-/** The small picture of a row; nothing is fetched for one that was only scrolled past. */
+/** The small picture of a row; nothing is fetched for one that was only scrolled past. An older version stays until then. */
 function Thumb({ address, error }) {
   const [source, setSource] = useState(seen.has(address) ? address : null);
   const [failed, setFailed] = useState(false);
@@ -25,14 +26,14 @@ function Thumb({ address, error }) {
   }, [address]);
   useEffect(() => () => image.current?.complete === false && image.current.removeAttribute('src'), []);
   if (error || failed) return html`<span class="thumb unread">${error ? 'cannot be read' : 'no picture'}</span>`;
-  return html`<span class="thumb">${source === address && html`<img ref=${image} alt="" src=${source} draggable=${false}
-    onLoad=${() => seen.add(address)} onError=${() => setFailed(true)} />`}</span>`;
+  return html`<span class="thumb">${source && html`<img ref=${image} alt="" src=${source} draggable=${false}
+    onLoad=${() => seen.add(source)} onError=${() => setFailed(true)} />`}</span>`;
 }
 
 /** What the models made of one image, by sign and number. */
 function Signs({ models, row }) {
   return html`<span class="signs">${models.map((model) => {
-    const right = model.columns.right[row];
+    const right = model.columns.right[row] ?? -1;
     const wins = model.zooms > 1 && right !== -1 ? model.columns.winning[row] : null;
     const said = ['not shown', 'wrong', 'right'][right + 1] + (wins === null ? '' : ` at 1-crop, right at ${wins} of ${model.zooms} zooms`);
     return html`<span key=${model.key} class="sign" title=${`${model.name}: ${said}`}><${Mark} right=${right} />${wins}</span>`;
@@ -66,12 +67,13 @@ function useSize(ref) {
   return size;
 }
 
-export function Grid({ site, set, columns, classes, models, route }) {
+export function Grid({ site, set, columns, classes, models, pending, route }) {
   const { query } = route;
   const { at, size, ...asked } = query;
   const verdicts = useVerdicts(site, columns.key !== undefined);
   const data = useMemo(() => ({ columns, classes, models, verdicts }), [columns, classes, models, verdicts]);
-  const rows = useMemo(() => select(data, asked), [data, format({ query: asked })]);
+  const waiting = waits(data, asked, pending);
+  const rows = useMemo(() => (waiting ? NONE : select(data, asked)), [data, waiting, format({ query: asked })]);
   const scroller = useRef(null);
   const [width, height] = useSize(scroller);
   const [top, setTop] = useState(0);
@@ -84,27 +86,32 @@ export function Grid({ site, set, columns, classes, models, route }) {
   }, [format(route)]);
 
   // A link, or the way back, says where the window begins; another list begins at its top.
-  const list = `${format({ query: asked })} ${tiling.columns}`;
+  const list = `${format({ query: asked })} ${tiling.columns} ${waiting}`;
+  // The window moves by half rows: nothing is drawn again for a pixel.
+  const look = () => {
+    const half = tiling.rowHeight / 2;
+    setTop(Math.floor(scroller.current.scrollTop / half) * half);
+  };
   const written = useRef(null);
   useLayoutEffect(() => {
-    if (!width || written.current === `${list} ${at ?? ''}`) return;
+    if (!width || waiting || written.current === `${list} ${at ?? ''}`) return;
     written.current = `${list} ${at ?? ''}`;
     const start = Math.floor(Number(at ?? 0) / tiling.columns) * tiling.rowHeight || 0;
     scroller.current.scrollTop = start;
-    setTop(scroller.current.scrollTop);
+    look();
     setFocus(Number(at ?? 0) || 0);
   }, [list, at, width > 0]);
-  useEffect(() => {
-    if (!width) return undefined;
+  const write = () => {
     const place = Math.round(top / tiling.rowHeight) * tiling.columns;
-    if (place === Number(at ?? 0)) return undefined;
-    const timer = setTimeout(() => {
-      written.current = `${list} ${place || ''}`;
-      go({ ...route, page: 'grid', query: { ...query, at: place || null } }, { replace: true });
-    }, WRITE);
+    if (!width || waiting || place === Number(at ?? 0)) return;
+    written.current = `${list} ${place || ''}`;
+    go({ ...route, page: 'grid', query: { ...query, at: place || null } }, { replace: true });
+  };
+  useEffect(() => {
+    const timer = setTimeout(write, WRITE);
     return () => clearTimeout(timer);
   }, [top]);
-  useEffect(() => announce(`${countText(rows.length)} images`), [rows.length]);
+  useEffect(() => { if (!waiting) announce(`${countText(rows.length)} images`); }, [rows.length, waiting]);
 
   const moved = useRef(false);
   const move = (by) => {
@@ -113,7 +120,7 @@ export function Grid({ site, set, columns, classes, models, route }) {
     setFocus(next);
     const start = reveal(tiling, next, scroller.current.scrollTop, height);
     if (start !== scroller.current.scrollTop) scroller.current.scrollTop = start;
-    setTop(scroller.current.scrollTop);
+    look();
   };
   useLayoutEffect(() => {
     if (!moved.current) return;
@@ -137,6 +144,7 @@ export function Grid({ site, set, columns, classes, models, route }) {
     const link = event.target.closest('a[data-place]');
     if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
+    write(); // the way back leads to this place
     go({ page: 'image', set: set.key, row: rows[Number(link.dataset.place)], query: asked });
   };
 
@@ -157,9 +165,10 @@ export function Grid({ site, set, columns, classes, models, route }) {
   return html`
     <h1 class="unseen">Images of ${set.name}</h1>
     <${Controls} site=${site} set=${set} columns=${columns} classes=${classes} models=${models} query=${query}
-      count=${rows.length} change=${change} />
-    <div class="scroller" ref=${scroller} onScroll=${() => setTop(scroller.current.scrollTop)}>
-      ${rows.length === 0 ? html`<p class="empty">No image is left by these filters.</p>`
+      count=${waiting ? null : rows.length} change=${change} />
+    <div class="scroller" ref=${scroller} onScroll=${look}>
+      ${waiting ? html`<p class="loading">Loading …</p>`
+        : rows.length === 0 ? html`<p class="empty">No image is left by these filters.</p>`
         : html`<ul class="cells" style=${{ height: `${fullHeight(tiling, rows.length)}px` }} onClick=${open}>${cells}</ul>`}
     </div>`;
 }

@@ -1,10 +1,12 @@
 // The map of one model's answers to an image: a line for each scale, nine places, right or wrong and how sure.
 import { NOT_SHOWN, RIGHT, topOf } from './answers.js';
-import { zoomText } from './picture.js';
+import { placeText, zoomText } from './picture.js';
 import { html, nameOf, useEffect, useMemo, useRef } from './ui.js';
 
 const SIGNS = ['wrong', 'right', 'none'];
 const WORDS = ['wrong', 'right', 'not shown'];
+
+const isCrop = ({ scale, row, col, flip }) => scale === 256 && row === 1 && col === 1 && !flip;
 
 /** Lines of the map: zooms by scale, in the order of rows and columns. */
 export function linesOf(grid) {
@@ -38,28 +40,46 @@ export function moved(lines, zoom, key) {
   }
 }
 
+/** Whether every line has the nine places, in order: then its columns can be named. */
+export const hasPlaces = (grid, lines) => lines.every(({ zooms }) => zooms.length === 9
+  && zooms.every((zoom, place) => 3 * grid[zoom].row + grid[zoom].col === place));
+
 /** What a cell says. */
 export function cellText(grid, answers, zoom, classes) {
   const best = topOf(answers, zoom)[0];
   const said = best ? `: ${nameOf(classes, best.id)}, ${Math.round(100 * best.p)} %` : '';
-  return `${zoomText(grid[zoom])}, ${WORDS[answers.right[zoom]]}${said}`;
+  return `${zoomText(grid[zoom])}, ${WORDS[answers.right[zoom]]}${said}${isCrop(grid[zoom]) ? ', 1-crop' : ''}`;
 }
 
-function Line({ line, grid, answers, classes, chosen, focus }) {
+/** Nine small pictures of where a column looks. */
+function Head({ grid, zooms }) {
+  return html`<div role="row" class="heat-line">
+    <span role="columnheader" class="heat-scale">scale</span>
+    ${zooms.map((zoom, place) => html`<span role="columnheader" key=${place} class=${`heat-place${place % 3 === 0 ? ' first' : ''}`}
+      aria-label=${placeText(grid[zoom])} title=${placeText(grid[zoom])}><svg viewBox="0 0 13 13" width="13" height="13" aria-hidden="true">
+        <rect class="frame" x=".5" y=".5" width="12" height="12" />
+        <rect x=${1 + 4 * grid[zoom].col} y=${1 + 4 * grid[zoom].row} width="3" height="3" /></svg></span>`)}
+  </div>`;
+}
+
+function Line({ line, grid, answers, classes, chosen, focus, pinned }) {
   return useMemo(() => html`<div role="row" class="heat-line">
     <span role="rowheader" class=${line.scale === 224 ? 'heat-scale same' : 'heat-scale'}>${line.scale}</span>
     ${line.zooms.map((zoom, place) => {
       const sign = SIGNS[answers.right[zoom]];
       const sure = answers.right[zoom] === NOT_SHOWN ? 0 : answers.ps[5 * zoom];
-      return html`<span role="gridcell" key=${zoom} data-zoom=${zoom} class=${`heat-cell ${sign}${place % 3 === 0 ? ' first' : ''}`}
+      return html`<span role="gridcell" key=${zoom} data-zoom=${zoom} class=${`heat-cell ${sign}${place % 3 === 0 ? ' first' : ''}${isCrop(grid[zoom]) ? ' crop' : ''}${pinned && zoom === chosen ? ' pinned' : ''}`}
         tabindex=${zoom === focus ? 0 : -1} aria-selected=${zoom === chosen ? 'true' : 'false'}
         aria-label=${cellText(grid, answers, zoom, classes)} style=${{ '--sure': `${Math.round(15 + 85 * sure)}%` }}></span>`;
     })}
-  </div>`, [line, answers, classes, chosen, focus]);
+  </div>`, [line, answers, classes, chosen, focus, pinned]);
 }
 
-/** choose(zoom) is called as the pointer or the keys move. */
-export function Heat({ name, grid, answers, classes, zoom, choose }) {
+/**
+ * choose(zoom) is called as the pointer or the keys move; while a zoom is pinned, by the keys alone. pin(zoom) is called
+ * by a click or Enter: a click on the one that is pinned lets it go.
+ */
+export function Heat({ name, grid, answers, classes, zoom, choose, pinned, pin }) {
   const lines = useMemo(() => linesOf(grid), [grid]);
   const root = useRef(null);
   const moving = useRef(false);
@@ -72,20 +92,25 @@ export function Heat({ name, grid, answers, classes, zoom, choose }) {
   const under = (event) => event.target.closest?.('[data-zoom]');
   const onKey = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || !under(event)) return;
-    const next = moved(lines, Number(under(event).dataset.zoom), event.key);
+    const at = Number(under(event).dataset.zoom);
+    const pins = event.key === 'Enter' || event.key === ' ';
+    const next = pins ? at : moved(lines, at, event.key);
     if (next === null) return;
     event.preventDefault();
     event.stopPropagation(); // the page has the arrows for other images
+    if (pins) pin(at);
     if (next === focus) return;
     moving.current = true;
     choose(next);
   };
-  const onPoint = (event) => under(event) && choose(Number(under(event).dataset.zoom));
+  const onPoint = (event) => !pinned && under(event) && choose(Number(under(event).dataset.zoom));
+  const onClick = (event) => under(event) && pin(Number(under(event).dataset.zoom));
   const own = (zooms) => (zooms.includes(zoom) ? zoom : -1);
   return html`<div class="heat" role="grid" aria-label=${`Answers of ${name}, a line for each scale`} ref=${root}
-      onKeyDown=${onKey} onPointerOver=${onPoint} onPointerDown=${onPoint} onfocusin=${onPoint}>
+      onKeyDown=${onKey} onPointerOver=${onPoint} onPointerDown=${onPoint} onfocusin=${onPoint} onClick=${onClick}>
+    ${hasPlaces(grid, lines) && html`<${Head} grid=${grid} zooms=${lines[0].zooms} />`}
     ${lines.map((line) => html`<${Line} key=${line.scale} line=${line} grid=${grid} answers=${answers} classes=${classes}
-      chosen=${own(line.zooms)} focus=${line.zooms.includes(focus) ? focus : -1} />`)}
+      chosen=${own(line.zooms)} focus=${line.zooms.includes(focus) ? focus : -1} pinned=${pinned && line.zooms.includes(zoom)} />`)}
   </div>`;
 }
 

@@ -3,7 +3,7 @@ import { fixes, NOT_SHOWN, oneCrop, RIGHT, topOf } from './answers.js';
 import { thumbUrl } from './data.js';
 import { tallyOf } from './heat.js';
 import { zoomText } from './picture.js';
-import { Bar, ClassName, ClassNames, html, Link, Mark, nameOf } from './ui.js';
+import { Bar, ClassName, ClassNames, html, Link, Mark, nameOf, useMemo } from './ui.js';
 
 const NEAREST = 12;
 const AROUND = 4;
@@ -39,12 +39,14 @@ export function Fixes({ answers, grid, choose }) {
   </div>`;
 }
 
-/** What the signs of a map mean. */
-export const Legend = () => html`<p class="legend">
+/** What the signs of a map mean, and whether a zoom is pinned. */
+export const Legend = ({ pinned }) => html`<p class="legend">
   <span><span class="heat-cell right sample"></span> right</span>
   <span><span class="heat-cell wrong sample"></span> wrong</span>
   <span><span class="heat-cell none sample"></span> not shown</span>
-  <span class="soft">stronger: more confident. A line is a scale; its places: top left to bottom right.</span>
+  <span><span class="heat-cell none crop sample"></span> the 1-crop</span>
+  <span class="soft">Stronger: more confident. A line is a scale, in bold the one at which the view spans the shorter side.</span>
+  <span class="pin-text">${pinned ? html`<b>Pinned.</b> A click on it again, or Esc, lets go.` : 'A click on a cell pins its zoom.'}</span>
 </p>`;
 
 function evidence(columns, row) {
@@ -82,14 +84,20 @@ function Strip({ title, rows, current = null, set, columns, classes, to }) {
   })}</ul></section>`;
 }
 
+/** The first other images that have a label of an image. */
+function ofSameLabel(columns, row) {
+  const label = columns.labels?.[row]?.[0];
+  const found = [];
+  for (let k = 0; label !== undefined && k < columns.n && found.length < 2 * AROUND; k += 1) {
+    if (k !== row && columns.labels[k].includes(label)) found.push(k);
+  }
+  return found;
+}
+
 /** Duplicates, images of the same label, and the images before and after. */
 export function Around({ set, columns, classes, rows, place, row, to }) {
   const near = place < 0 ? [] : [...rows.slice(Math.max(0, place - AROUND), place + AROUND + 1)];
-  const label = columns.labels?.[row]?.[0];
-  const alike = [];
-  for (let k = 0; label !== undefined && k < columns.n && alike.length < 2 * AROUND; k += 1) {
-    if (k !== row && columns.labels[k].includes(label)) alike.push(k);
-  }
+  const alike = useMemo(() => ofSameLabel(columns, row), [columns, row]);
   const shared = { set, columns, classes, to };
   return html`
     <${Strip} title="Duplicates" rows=${columns.duplicates?.[row] ?? []} ...${shared} />

@@ -3,6 +3,7 @@ import { loadModel, loadSite, reload } from './data.js';
 import { useEffect, useMemo, useState } from './ui.js';
 
 const POLL = 2000; // milliseconds
+const LOOK = 15000; // where nothing is being written at the moment: a study may go on, or another begin
 
 const growing = (site) => site.sets.some((set) =>
   set.ready === false || set.models.some((model) => !model.ready || !model.complete));
@@ -17,7 +18,7 @@ export function useSite() {
     const take = (found) => {
       setFailure(null);
       setSite((before) => (JSON.stringify(before) === JSON.stringify(found) ? before : found));
-      if (!over && found.live && growing(found)) timer = setTimeout(again, POLL);
+      if (!over && found.live && found.kind !== 'data') timer = setTimeout(again, growing(found) ? POLL : LOOK);
     };
     const again = () => reload().then(take, (error) => {
       setFailure(error.message);
@@ -35,18 +36,33 @@ export function useSite() {
   return [site, failure];
 }
 
-/** What a promise gives; the last value stays until there is a new one. `name` tells promises apart. */
+/** Calls `load` until it succeeds: `take(value)` once, `fail(error)` each time it does not. What it gives ends that. */
+function persist(load, take, fail) {
+  let over = false;
+  let timer = null;
+  const attempt = () => load().then((value) => over || take(value), (error) => {
+    if (over) return;
+    fail(error);
+    timer = setTimeout(attempt, 2 * POLL);
+  });
+  attempt();
+  return () => {
+    over = true;
+    clearTimeout(timer);
+  };
+}
+
+/**
+ * What a promise gives, asked for again where it fails. `name` tells promises apart; the last value stays until there
+ * is a new one; `error` says why there is none yet.
+ */
 export function useLoaded(name, load) {
   const [state, setState] = useState({ name: null, value: null, error: null });
-  useEffect(() => {
-    if (name === null) return undefined;
-    let current = true;
-    load().then(
-      (value) => current && setState({ name, value, error: null }),
-      (error) => current && setState({ name, value: null, error: error.message }),
-    );
-    return () => { current = false; };
-  }, [name]);
+  useEffect(() => (name === null ? undefined : persist(
+    load,
+    (value) => setState({ name, value, error: null }),
+    (error) => setState((before) => ({ ...before, error: error.message })),
+  )), [name]);
   return state;
 }
 
@@ -56,14 +72,12 @@ export function useModels(set, keys) {
   const wanted = set ? set.models.filter((model) => model.ready && keys.includes(model.key)) : [];
   const name = wanted.map((model) => `${set.key}/${model.key}/${model.version}`).join(' ');
   useEffect(() => {
-    let current = true;
-    for (const model of wanted) {
-      loadModel(set, model).then(
-        (columns) => current && setLoaded((before) => ({ ...before, [`${set.key}/${model.key}`]: columns })),
-        (error) => console.warn(error.message),
-      );
-    }
-    return () => { current = false; };
+    const ends = wanted.map((model) => persist(
+      () => loadModel(set, model),
+      (columns) => setLoaded((before) => ({ ...before, [`${set.key}/${model.key}`]: columns })),
+      (error) => console.warn(error.message),
+    ));
+    return () => ends.forEach((end) => end());
   }, [name]);
   return useMemo(
     () => wanted.map((model) => ({ ...model, columns: loaded[`${set.key}/${model.key}`] })).filter((model) => model.columns),

@@ -61,31 +61,37 @@ function App() {
   const asked = useRoute();
   const set = site?.sets.find((one) => one.key === asked.set) ?? site?.sets[0] ?? null;
   const page = site?.kind === 'data' && asked.page === 'overview' ? 'grid' : asked.page;
-  const route = { ...asked, page, set: set?.key ?? null };
+  const query = set?.models.some((model) => model.key === asked.query.m) ? asked.query : { ...asked.query, m: null };
+  const route = { ...asked, page, query, set: set?.key ?? null };
   const columns = useLoaded(set && `${set.key} ${set.version}`, () => loadSet(set));
   const classes = useLoaded(set?.space ?? null, () => loadClasses(set.space));
-  const models = useModels(set, shownKeys(set, page, route.query));
+  const shown = shownKeys(set, page, query);
+  const models = useModels(set, shown);
+  const pending = (set?.models ?? []).filter((one) => shown.includes(one.key) && !one.error).length > models.length;
   const component = useLoaded(page, () => PAGES[page].load().then((found) => ({ found })));
+  const error = columns.error ?? classes.error ?? component.error;
+  const here = Boolean(set && columns.name?.startsWith(`${set.key} `) && columns.value && component.name === page && component.value
+    && (!set.space || classes.name === set.space));
   const before = useRef(null);
   useEffect(() => {
     document.title = [PAGES[page].title, set?.name, 'Snellen'].filter(Boolean).join(' · ');
+  }, [page, set?.name]);
+  useEffect(() => {
+    if (!here) return; // the focus would go with what says that it is loading
     if (before.current && before.current !== page) {
       document.getElementById('main')?.focus({ preventScroll: true });
       announce(PAGES[page].title);
     }
     before.current = page;
-  }, [page, set?.name]);
+  }, [page, here]);
 
   if (!site) return failure && html`<${Message} title="Nothing to show" text=${failure} />`;
   if (!set) return html`<${Message} title="Nothing to show" text=${site.live ? 'There is no finished part of a run yet.' : 'There is no data set here.'} />`;
-  const error = columns.error ?? classes.error ?? component.error;
-  const here = columns.name?.startsWith(`${set.key} `) && columns.value && component.name === page && component.value
-    && (!set.space || classes.name === set.space);
   return html`<${Frame} site=${site} set=${set} route=${route}>
     ${failure && html`<p class="notice" role="status">The server does not answer. The page tries again by itself.</p>`}
-    ${error ? html`<${Message} title="Nothing to show" text=${error} />`
-      : here ? html`<${Page} key=${`${set.key} ${page}`} component=${component.value.found} site=${site} set=${set}
-          columns=${columns.value} classes=${classes.value ?? { keys: [], names: [], synonyms: [] }} models=${models} route=${route} />`
+    ${here ? html`<${Page} key=${`${set.key} ${page}`} component=${component.value.found} site=${site} set=${set} columns=${columns.value}
+        classes=${classes.value ?? { keys: [], names: [], synonyms: [] }} models=${models} pending=${pending} route=${route} />`
+      : error ? html`<${Message} title="Nothing to show" text=${error} />`
         : html`<main id="main" tabindex="-1"><p class="loading">Loading …</p></main>`}
   <//>`;
 }

@@ -2,7 +2,7 @@
 import { histogram } from './curves.js';
 import { useModels } from './loaded.js';
 import { PlaceMap, ZoomCurves } from './plots.js';
-import { Bar, countText, html, Link, percentText, useMemo } from './ui.js';
+import { Bar, countText, html, intervalText, Link, percentText, useMemo } from './ui.js';
 import { useVerdicts } from './verdicts.js';
 
 const MEASURES = [
@@ -32,12 +32,12 @@ function Numbers({ set, models }) {
   </table></div>`;
 }
 
-/** A share with its interval. */
+/** A share with its interval, and of how many images it is. */
 function Share({ share }) {
   if (!share || !share.n) return html`<span class="soft">–</span>`;
-  const between = `${(100 * share.low).toFixed(1)}–${(100 * share.high).toFixed(1)}`;
+  const between = intervalText(share);
   return html`<span title=${`${countText(share.k)} of ${countText(share.n)}, 95 % interval ${between} %`}>
-    <${Bar} value=${share.value} low=${share.low} high=${share.high} /><small>${between}</small></span>`;
+    <${Bar} value=${share.value} low=${share.low} high=${share.high} /><small>${between} of ${countText(share.n)}</small></span>`;
 }
 
 function Progress({ set, model }) {

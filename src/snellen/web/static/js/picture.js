@@ -19,7 +19,7 @@ export function Picture({ src, alt, rule, width, height }) {
     height: percent(part.height / whole.height),
   });
   const ratio = across && down ? (whole.width * across) / (whole.height * down) : 4 / 3;
-  return html`<div class="picture" style=${{ aspectRatio: String(ratio), maxWidth: `calc(62vh * ${ratio.toFixed(4)})` }}>
+  return html`<div class=${own ? 'picture' : 'picture waiting'} style=${{ aspectRatio: String(ratio), '--ratio': ratio.toFixed(4) }}>
     ${failed === src
       ? html`<p class="soft">The picture cannot be shown.</p>`
       : html`<img src=${src} alt=${alt} style=${style({ left: 0, top: 0, width: 1, height: 1 })}
@@ -34,7 +34,7 @@ const COLS = ['left', 'centre', 'right'];
 /** Where a zoom looks, in words. */
 export const placeText = (rule) => `${ROWS[rule.row]} ${COLS[rule.col]}`;
 /** A zoom in words. */
-export const zoomText = (rule) => `scale ${rule.scale}, ${placeText(rule)}`;
+export const zoomText = (rule) => `scale ${rule.scale}, ${placeText(rule)}${rule.flip ? ', mirrored' : ''}`;
 
 /** A zoom with its group, and how much lies outside the picture. */
 export function describe(given, width, height) {

@@ -4,7 +4,8 @@ import { html, Icon, useEffect } from './ui.js';
 /** The zoom after this one at the same row and column, in the order of scales; the first after the last. */
 export function following(grid, zoom, by = 1) {
   const here = grid[zoom];
-  const line = grid.map((rule, k) => [rule, k]).filter(([rule]) => rule.row === here.row && rule.col === here.col)
+  const line = grid.map((rule, k) => [rule, k]).filter(([rule]) => rule.row === here.row && rule.col === here.col
+    && Boolean(rule.flip) === Boolean(here.flip))
     .sort((a, b) => a[0].scale - b[0].scale).map(([, k]) => k);
   return line[(line.indexOf(zoom) + by + line.length) % line.length];
 }

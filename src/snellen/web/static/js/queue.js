@@ -30,7 +30,7 @@ export class Queue {
   /**
    * name: of the hard set, so that two on one address are not mixed. storage: as localStorage, or null.
    * send(verdicts): resolves to `{status, body}`, rejects where there is no answer.
-   * onStored(body): what the server told with it. onChange(): anything changed. onElsewhere(key): another page is rid of it.
+   * onStored(body): what the server told of their images, when they are no longer waiting. onChange(): anything changed. onElsewhere(key): another page is rid of it.
    */
   constructor({ client, name, storage, send, locks = null, later = (run, ms) => setTimeout(run, ms), onStored, onChange, onElsewhere }) {
     Object.assign(this, { onStored, onChange, onElsewhere });
@@ -138,10 +138,11 @@ export class Queue {
     const { status, body } = answer;
     const told = typeof body?.error === 'string' ? body.error : `the server answered ${status}`;
     if (status === 200 && Array.isArray(body?.stored)) {
-      const stored = body.stored.filter((key) => this.waiting.has(key));
+      const sent = new Set(batch.map(keyOf));
+      const stored = body.stored.filter((key) => sent.has(key));
       if (!stored.length) return 'the server stored nothing';
-      this.onStored(body, stored);
       for (const key of stored) this.forget(key);
+      this.onStored(body);
       this.#size = BATCH;
       return '';
     }
@@ -151,12 +152,13 @@ export class Queue {
       this.#size = 1; // which of them is it?
       return '';
     }
-    this.#refuse(keys.includes(body?.key) ? body.key : keys[0], told);
+    this.#refuse(batch[Math.max(0, keys.indexOf(body?.key))], told);
     return '';
   }
 
-  #refuse(key, error) {
-    const entry = { verdict: this.waiting.get(key), error };
+  #refuse(verdict, error) {
+    const [key, entry] = [keyOf(verdict), { verdict, error }];
+    if (!this.waiting.has(key)) return; // another page was refused it as well, and shows it
     this.refused.set(key, entry);
     this.#keep(this.#prefix.refused + key, entry);
     this.forget(key);
@@ -188,7 +190,8 @@ export class Queue {
     }
     const [kind, prefix] = Object.entries(this.#prefix).find(([, start]) => name.startsWith(start));
     const verdict = kind === 'refused' ? entry?.verdict : entry;
-    if (!verdict || keyOf(verdict) !== name.slice(prefix.length) || !Array.isArray(verdict.based_on)) return;
+    if (!verdict || keyOf(verdict) !== name.slice(prefix.length)) return;
+    if (![verdict.based_on, verdict.labels].every(Array.isArray)) return;
     if (kind === 'refused') this.refused.set(keyOf(verdict), entry);
     else this.#put(verdict);
   }

@@ -22,7 +22,10 @@ const sessions = new Map(); // one for a set, whatever pages are looked at betwe
 function sessionOf(site, set, columns, classes) {
   const name = site.reviews ?? set.key;
   const known = sessions.get(name);
-  if (known?.columns.key.length === columns.key.length) return known; // a hard set's images do not change while it is shown
+  if (known && known.count === columns.key.length && columns.key.every((key, row) => key === known.columns.key[row])) {
+    known.columns = columns; // suspects may have come since
+    return known;
+  }
   const session = new Session({
     name, columns, classes, canGive: site.review && site.live, say: announce, locks: navigator.locks ?? null,
     api: { state: (tag) => api.state(site, tag), post: api.post },
@@ -60,9 +63,10 @@ function useSession(site, set, columns, classes) {
 function useLink(session, set, route) {
   const written = useRef(null);
   useEffect(() => {
-    if (!session.loaded) return; // which images are in conflict is not known yet
-    const { show = 'all', sort = 'order' } = route.query;
-    if (show !== session.show || sort !== session.sort) session.setList(LISTS[show] ? show : 'all', sort);
+    const show = Object.hasOwn(LISTS, route.query.show ?? '') ? route.query.show : 'all';
+    const sort = route.query.sort === 'suspect' ? 'suspect' : 'order';
+    if (!session.loaded && show !== 'all') return; // which images are in conflict is not known yet
+    if (show !== session.show || sort !== session.sort) session.setList(show, sort);
     if (route.row !== null && route.row !== written.current) session.goTo(route.row);
     written.current = route.row;
   }, [session.loaded, route.row, route.query.show, route.query.sort]);
@@ -99,6 +103,11 @@ function Review({ site, set, columns, classes, route }) {
   const { row } = session;
   const choices = () => (session.row === null ? [] : [...columns.labels[session.row], ...(columns.candidates?.[session.row] ?? [])]);
   const leave = () => document.activeElement?.blur();
+  // A button keeps the focus of those who go by keys; after a click the keys are the page's again.
+  const pressed = (run) => (event) => {
+    run();
+    if (event.detail) leave();
+  };
   const give = (word) => {
     if (session.give(word)) leave();
   };
@@ -139,11 +148,11 @@ function Review({ site, set, columns, classes, route }) {
         <${Said} session=${session} row=${row} classes=${classes} />
         ${session.canGive && html`<div class="review-words">
           ${[['keep', 'k'], ['drop', 'd'], ['unsure', 'u']].map(([word, key]) => html`<button key=${word} type="button"
-            onClick=${() => give(word)}>${word} <kbd>${key}</kbd></button>`)}
-          <button type="button" onClick=${() => { session.undo(); leave(); }}>undo <kbd>z</kbd></button>
-          <button type="button" onClick=${() => { session.nextOpen(); leave(); }}>next <kbd>n</kbd></button>
+            onClick=${pressed(() => session.give(word))}>${word} <kbd>${key}</kbd></button>`)}
+          <button type="button" onClick=${pressed(() => session.undo())}>undo <kbd>z</kbd></button>
+          <button type="button" onClick=${pressed(() => session.nextOpen())}>next <kbd>n</kbd></button>
         </div>`}
-        <${Choices} session=${session} site=${site} classes=${classes} ids=${choices()} labels=${columns.labels[row].length} settled=${settled} />
+        <${Choices} session=${session} site=${site} classes=${classes} ids=${choices()} labels=${columns.labels[row].length} settled=${settled} choose=${pressed} />
         ${session.canGive && html`<div class="review-chosen">
           <h2>Relabel <kbd>r</kbd></h2>
           <ul aria-label="Chosen labels">${ids.map((id) => html`<li key=${id}>
@@ -151,7 +160,7 @@ function Review({ site, set, columns, classes, route }) {
           <${ClassField} field=${field} picker=${session.picker} matches=${() => found(index, session.picker.text)}
             classes=${classes} onPick=${(id) => session.draft.labels.includes(classes.keys[id]) || session.toggle(id)}
             onRemoveLast=${() => session.removeLast()} onDone=${() => give('relabel')} onLeave=${leave} onType=${() => session.changed()} />
-          <button type="button" class="main" disabled=${!ids.length} onClick=${() => give('relabel')}>relabel <kbd>↵</kbd></button>
+          <button type="button" class="main" disabled=${!ids.length} onClick=${pressed(() => session.give('relabel'))}>relabel <kbd>↵</kbd></button>
           <label class="review-reason">Reason <kbd>c</kbd>
             <input ref=${reason} type="text" maxlength="10000" value=${session.draft.reason}
               onInput=${(event) => { session.draft.reason = event.target.value; }}

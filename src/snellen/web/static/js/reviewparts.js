@@ -1,7 +1,9 @@
 // The parts of the review page that only show: names, sums, what was said, candidates with examples, evidence, agreement.
-import { referenceUrl } from './data.js';
+import { wilson } from './curves.js';
+import { loadReferences, referenceUrl } from './data.js';
+import { useLoaded } from './loaded.js';
 import { nameFault, STATUSES } from './standing.js';
-import { Bar, ClassName, html, Link, percentText, useEffect, useState } from './ui.js';
+import { announce, Bar, ClassName, html, intervalText, Link, percentText, useEffect, useRef, useState } from './ui.js';
 
 const EXAMPLES = 3;
 
@@ -42,7 +44,10 @@ export function Name({ session }) {
 export function Queue({ session }) {
   const { queue } = session;
   const [, tick] = useState(0);
+  const told = useRef(false);
   useEffect(() => {
+    if (queue.failures > 0 || told.current) announce(queue.failures ? 'Verdicts cannot be stored at the moment; they are sent later.' : 'Verdicts are stored again.');
+    told.current = queue.failures > 0;
     const timer = queue.failures ? setInterval(() => tick((count) => count + 1), 1000) : null;
     return () => clearInterval(timer);
   }, [queue.failures > 0]);
@@ -97,26 +102,23 @@ export function Said({ session, row, classes }) {
 }
 
 /** Labels that the image has or may have, with examples of their classes. */
-export function Choices({ session, site, classes, ids, labels, settled }) {
+export function Choices({ session, site, classes, ids, labels, settled, choose }) {
+  const there = useLoaded(site.references ? 'references' : null, loadReferences).value ?? {};
+  const examples = (key) => Math.min(EXAMPLES, Object.hasOwn(there, key) ? there[key] : 0);
   if (!ids.length) return null;
   return html`<ol class="review-choices" aria-label="Labels it has or may have">
     ${ids.slice(0, 9).map((id, k) => html`<li key=${id}>
       <button type="button" disabled=${!session.canGive} aria-pressed=${session.draft.labels.includes(classes.keys[id]) ? 'true' : 'false'}
-        onClick=${() => { session.toggle(id); document.activeElement?.blur(); }}><kbd>${k + 1}</kbd> ${classes.names[id]}
+        onClick=${choose(() => session.toggle(id))}><kbd>${k + 1}</kbd> ${classes.names[id]}
         ${k < labels && html`<span> (has it)</span>`}</button>
-      ${site.references && settled && html`<${Examples} classes=${classes} id=${id} />`}
+      ${settled && html`<${Examples} classes=${classes} id=${id} count=${examples(classes.keys[id])} />`}
     </li>`)}
   </ol>`;
 }
 
-/** Examples of a class, each asked for when the one before it was there. */
-function Examples({ classes, id }) {
-  const [there, setThere] = useState(0);
-  const [over, setOver] = useState(false);
-  return html`<span class="review-examples">${Array.from({ length: over ? there : Math.min(there + 1, EXAMPLES) }, (_, k) => html`<img
-    key=${k} src=${referenceUrl(classes.keys[id], k)} alt=${`example ${k + 1} of ${classes.names[id]}`}
-    onLoad=${() => setThere((before) => Math.max(before, k + 1))} onError=${() => setOver(true)} />`)}</span>`;
-}
+const Examples = ({ classes, id, count }) => html`<span class="review-examples">${Array.from({ length: count }, (_, k) => html`<img
+  key=${k} src=${referenceUrl(classes.keys[id], k)} alt=${`example ${k + 1} of ${classes.names[id]}`}
+  onError=${(event) => { event.target.hidden = true; }} />`)}</span>`;
 
 /** What the miners saw: at how many zooms each failed, and what it answered instead. */
 export function Evidence({ set, columns, row, classes }) {
@@ -140,6 +142,11 @@ export function Evidence({ set, columns, row, classes }) {
   </div>`;
 }
 
+/** How often two say the same, with its interval. */
+const same = ({ observed, n }) => {
+  const [low, high] = wilson(Math.round(observed * n), n);
+  return `${percentText(observed)} (${intervalText({ low, high })} %, ${n} images)`;
+};
 const interval = (one) => (Number.isFinite(one?.value)
   ? `${one.value.toFixed(2)} (${one.low?.toFixed(2)} … ${one.high?.toFixed(2)}, ${one.n} images)` : 'undefined');
 
@@ -151,7 +158,7 @@ export function Agreement({ session, site }) {
     ${agreement.length ? html`<table><caption>Pairs of reviewers, verdicts given without sight of another's</caption>
       <thead><tr><th scope="col">reviewers</th><th scope="col">same verdict</th><th scope="col">Cohen's kappa</th></tr></thead>
       <tbody>${agreement.map(({ a, b, kappa }) => html`<tr key=${`${a}/${b}`}><th scope="row">${a}, ${b}</th>
-        <td>${percentText(kappa?.observed ?? NaN)}</td><td>${interval(kappa)}</td></tr>`)}</tbody></table>
+        <td>${same(kappa)}</td><td>${interval(kappa)}</td></tr>`)}</tbody></table>
       <p>All together, Krippendorff's alpha: ${interval(alpha)}.</p>`
       : html`<p class="soft">No two reviewers have an image in common yet.</p>`}
     ${session.tally.torn.length > 0 && html`<p class="review-fault">Cut off, and not counted: ${session.tally.torn.join(', ')}</p>`}

@@ -47,7 +47,9 @@ export function format({ page = 'overview', set = null, row = null, query = {} }
 export function go(state, { replace = false } = {}) {
   const hash = format(state);
   if (hash === location.hash) return;
+  const before = parse(location.hash).page;
   history[replace ? 'replaceState' : 'pushState'](null, '', hash);
+  if (!replace && parse(hash).page !== before) scrollTo(0, 0);
   for (const listener of [...listeners]) listener();
 }
 

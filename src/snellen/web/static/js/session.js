@@ -28,7 +28,7 @@ export class Session {
     this.history = new History(name, memory);
     this.queue = new Queue({
       client: this.#client, name, storage, locks, send: api.post,
-      onStored: (body, keys) => this.#take(body, keys),
+      onStored: (body) => this.#take(body),
       onChange: () => this.changed(),
       onElsewhere: async (key) => {
         this.#gone.add(key);
@@ -97,14 +97,18 @@ export class Session {
   }
 
   step(by) {
-    if (this.list.length) this.#moveTo((this.place + by + this.list.length) % this.list.length);
+    if (!this.list.length) return;
+    this.#moveTo((this.place + by + this.list.length) % this.list.length);
+    this.say(this.#here());
   }
 
   /** Goes to the next image that waits for this reviewer. False where there is none. */
   nextOpen() {
     const place = this.nextPlace();
-    if (place !== null) this.#moveTo(place);
-    return place !== null;
+    if (place === null) return false;
+    this.#moveTo(place);
+    this.say(this.#here());
+    return true;
   }
 
   /** Where that is: nothing said first, then `unsure`; null where there is none. */
@@ -133,7 +137,8 @@ export class Session {
       const verdict = this.#add(row, said, replaced.map((one) => one.key));
       this.history.add(remembered(verdict, replaced));
     }
-    if (!this.nextOpen()) {
+    if (this.nextOpen()) this.say(`${word}. Now ${this.#here()}`);
+    else {
       this.#moveTo(this.place);
       this.say('Nothing in this list waits for you any more.');
     }
@@ -142,6 +147,10 @@ export class Session {
 
   /** Takes the last verdict of this page back, by another one; the cursor goes to its image. */
   undo() {
+    if (!this.loaded) { // what was said of the image is not known yet
+      this.say('The verdicts are still loading.');
+      return;
+    }
     const entry = this.history.last(this.reviewer, this.tally.at);
     if (!entry || !this.canGive) {
       this.say('There is nothing to undo.');
@@ -205,12 +214,10 @@ export class Session {
   }
 
   /** What the server told of images whose verdicts it stored. */
-  #take(body, keys) {
+  #take(body) {
     this.#stored += 1;
     this.#tag = null;
-    const ids = this.tally.take(body);
-    for (const key of keys) this.queue.forget(key);
-    for (const id of ids) this.tally.count(this.tally.at.get(id));
+    for (const id of this.tally.take(body)) this.tally.count(this.tally.at.get(id));
   }
 
   #forget(key) {
@@ -239,6 +246,11 @@ export class Session {
     this.queue.add(verdict);
     this.tally.count(row);
     return verdict;
+  }
+
+  /** The image under the cursor, for those who hear it. */
+  #here() {
+    return [this.columns.id[this.row], ...this.columns.labels[this.row].map((id) => this.classes.names[id])].join(', ');
   }
 
   #moveTo(place) {

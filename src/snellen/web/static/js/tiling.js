@@ -7,7 +7,7 @@ const TEXT = 46; // pixels of text under a picture
 
 /** Columns and height of a row for a window, cells about as wide as asked for but never too many of them. */
 export function tile(width, height, size) {
-  let columns = Math.max(1, Math.floor(width / (SIZES[size] ?? SIZES.medium)));
+  let columns = Math.max(1, Math.floor(width / SIZES[Object.hasOwn(SIZES, size ?? '') ? size : 'medium']));
   let rowHeight = 0;
   let rows = 0;
   for (;;) {

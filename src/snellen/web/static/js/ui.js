@@ -1,14 +1,10 @@
 // What every page uses: the drawing functions of Preact, names of classes, links, bars, keys, announcements.
 import {
-  html, render, createContext, useCallback, useContext, useEffect, useErrorBoundary, useLayoutEffect, useMemo, useReducer,
-  useRef, useState,
+  html, render, useCallback, useEffect, useErrorBoundary, useLayoutEffect, useMemo, useReducer, useRef, useState,
 } from '../vendor/preact-htm.js';
 import { format, go } from './route.js';
 
-export {
-  html, render, createContext, useCallback, useContext, useEffect, useErrorBoundary, useLayoutEffect, useMemo, useReducer,
-  useRef, useState,
-};
+export { html, render, useCallback, useEffect, useErrorBoundary, useLayoutEffect, useMemo, useReducer, useRef, useState };
 
 /** The name of a class by its id; its key where it has no name. */
 export const nameOf = (classes, id) => classes?.names?.[id] || classes?.keys?.[id] || (id < 0 ? 'no answer' : `class ${id}`);
@@ -49,6 +45,8 @@ export function Bar({ value, low = null, high = null, text = null, kind = 'accen
 }
 
 export const percentText = (share, digits = 1) => (Number.isFinite(share) ? `${(100 * share).toFixed(digits)} %` : '–');
+/** The interval of a share, in percent without the sign. */
+export const intervalText = ({ low, high }) => `${(100 * low).toFixed(1)}–${(100 * high).toFixed(1)}`;
 export const countText = (count) => Number(count).toLocaleString('en-US');
 
 // Paths on a 16 × 16 field.
@@ -79,7 +77,7 @@ export const Mark = ({ right }) =>
 /** Says a text to screen readers. */
 export function announce(text) {
   const region = document.getElementById('announcer');
-  if (region) region.textContent = text;
+  region?.replaceChildren(text); // a new text each time: the same one twice is said twice
 }
 
 const bindings = new Set(); // lists of keys of the components on the page
