@@ -28,11 +28,11 @@ def hard(tmp_path):
 
 
 @contextmanager
-def page(target, cache, *options):
+def page(target, cache, *options, env=None):
     """A server of the page: its process and the address that it prints."""
     command = [sys.executable, "-m", "snellen.cli", "view", str(target), "--cache", str(cache), "--no-open"]
     process = subprocess.Popen(
-        [*command, *map(str, options)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, *map(str, options)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
     )
     try:
         yield process, process.stdout.readline().strip()
@@ -99,8 +99,6 @@ def test_it_says_where_it_is_and_ends_without_a_word(hard, tmp_path, number):
             assert process.wait(15) == 0
         assert time.monotonic() - began < 6
         assert process.stderr.read() == ""
-    children = subprocess.run(["ps", "-eo", "ppid,args"], capture_output=True, text=True, check=True).stdout
-    assert not [line for line in children.splitlines() if line.split()[0] == str(process.pid)]
 
 
 def test_off_this_machine_it_makes_up_a_token_and_says_it(hard, tmp_path):
@@ -115,6 +113,21 @@ def test_off_this_machine_it_makes_up_a_token_and_says_it(hard, tmp_path):
         assert json.load(opener.open(f"{here}/data/site.json", timeout=30))["live"] is True
 
 
+def test_the_token_of_the_environment_is_asked_for_and_stands_in_no_list_of_processes(hard, tmp_path):
+    token = "of-the-environment-alone"
+    with page(hard, tmp_path / "cache", "--port", 0, env=os.environ | {"SNELLEN_TOKEN": token}) as (process, url):
+        here, _, given = url.partition("?token=")
+        assert given == token
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            ask(f"{here}data/site.json")
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        opener.open(url, timeout=30)
+        assert json.load(opener.open(f"{here}data/site.json", timeout=30))["live"] is True
+        listed = subprocess.run(["ps", "-o", "args=", "-p", str(process.pid)], capture_output=True, text=True)
+        assert "snellen.cli view" in listed.stdout
+        assert token not in listed.stdout
+
+
 def test_a_port_that_is_taken_is_another_one_unless_it_was_asked_for(hard, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken = listener.getsockname()[1]
@@ -126,8 +139,13 @@ def test_a_port_that_is_taken_is_another_one_unless_it_was_asked_for(hard, tmp_p
 
 
 def test_calls_that_are_wrong_cost_one_line(hard, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
     for options, why in (
-        ((tmp_path / "nowhere",), "nowhere"),
+        ((tmp_path / "nowhere",), "no folder of runs (OUT) or hard set (HARD)"),
+        (("OUTX",), "no folder of runs (OUT) or hard set (HARD) 'OUTX'"),
+        ((empty,), "is nothing to view: it holds no run (run.json), no finished hard set and no image"),
+        (("examples", "--labels", tmp_path / "no.csv"), "no.csv': there is no such file"),
         ((hard, "--token", "short"), "--token: give at least 16"),
         ((hard, "--reviewer", " ada"), "--reviewer ' ada'"),
         ((hard, "--reference", tmp_path / "nowhere"), "--reference"),

@@ -1,9 +1,11 @@
 """The hard set as a function of what was mined and of what people said."""
 
 import json
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -155,6 +157,47 @@ def test_agreement_is_of_verdicts_given_without_sight(hard):
     # And without having seen the first of them, twice: nobody knows what she thinks.
     append(hard, [verdict_on(other, "keep", client=3)])
     assert other.id not in read(hard).ratings["ada"]
+
+
+def test_who_undoes_what_they_settled_is_no_witness(hard):
+    blind = [verdict_on(IMAGE, "keep"), verdict_on(IMAGE, "drop", reviewer="bob", client=2)]
+    settled = verdict_on(IMAGE, "drop", reviewer="carol", client=3, based_on=blind)
+    undone = verdict_on(IMAGE, "unsure", reviewer="carol", client=3, seq=1, based_on=[settled])
+    for batch in ([blind[0]], [blind[1]], [settled, undone]):
+        append(hard, batch)
+    found = read(hard)
+    assert found.ratings["carol"] == {}
+    assert [(pair.a, pair.b) for pair in found.agreement.pairs] == [("ada", "bob")]
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_sight_is_inherited(tmp_path_factory, data):
+    """Against a search by matrix powers: who has seen another's, near or far, does not count."""
+    folder = write_hard_set(tmp_path_factory.mktemp("hard"), [IMAGE])
+    n = data.draw(st.integers(1, 7))
+    # Numbers are those of verdicts that may also come later: a log may hold circles.
+    edges = data.draw(st.sets(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1))))
+    who = data.draw(st.lists(st.sampled_from(["ada", "bob", "cy"]), min_size=n, max_size=n))
+    word = data.draw(st.lists(st.sampled_from(["keep", "drop", "unsure"]), min_size=n, max_size=n))
+    plain = [verdict_on(IMAGE, word[k], reviewer=who[k], seq=k) for k in range(n)]
+    verdicts = [
+        replace(one, based_on=tuple(plain[b].key for a, b in sorted(edges) if a == k)) for k, one in enumerate(plain)
+    ]
+    found = resolve(read_mined(folder), verdicts).ratings
+
+    near = np.zeros((n, n), bool)
+    for a, b in edges:
+        near[a, b] = True
+    far = near.copy()
+    for _ in range(n):
+        far |= (far.astype(int) @ near.astype(int)) > 0
+    for reviewer in set(who):
+        own = [k for k in range(n) if who[k] == reviewer]
+        blind = [k for k in own if all(who[b] == reviewer for b in range(n) if far[k, b])]
+        last = [k for k in blind if not any(near[a, k] for a in blind)] or blind
+        words = {word[k] for k in last}
+        assert found[reviewer] == ({IMAGE.id: (words.pop(), ())} if len(words) == 1 else {})
 
 
 def test_a_label_that_the_miners_answer_makes_the_image_no_longer_hard(tmp_path):

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import uuid
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hard_set import client_of, images_of, verdict_on, write_hard_set
 from page import MadeUpSet, client, served
@@ -14,6 +16,7 @@ from page import MadeUpSet, client, served
 from snellen.mining import log
 from snellen.mining.hardset import read
 from snellen.mining.log import append, encode, read_log
+from snellen.mining.mined import CANDIDATES
 from snellen.web import verdicts as module
 from snellen.web.verdicts import Reviews
 
@@ -233,6 +236,22 @@ def test_the_csv_is_the_one_that_review_exports(asked, hard):
     append(hard, [verdict_on(IMAGES[0], "keep", reviewer="bob", client=2)])
     (row,) = csv.DictReader(io.StringIO(asked.get("/api/review.csv?conflicts").content.decode("utf-8-sig")))
     assert row["conflict"] == "reviewers disagree"
+
+
+def test_the_csv_names_no_folder_of_this_machine(tmp_path, drawers):
+    hard = write_hard_set(tmp_path / "other", IMAGES[:1])
+    rows = pq.read_table(hard / "candidates.parquet").to_pylist()
+    rows[0]["miners"] = ["timm/x@/home/me/w.safetensors", "embedded/efficientnet_lite1"]
+    pq.write_table(pa.Table.from_pylist(rows, CANDIDATES), hard / "candidates.parquet")
+    asked = client(served(tmp_path / "second", drawers, MadeUpSet([]), hard=hard))
+    for query in ("", "?reviewer=ada"):
+        (row,) = csv.DictReader(io.StringIO(asked.get(f"/api/review.csv{query}").content.decode("utf-8-sig")))
+        assert row["miners"] == "timm/x@w.safetensors | embedded/efficientnet_lite1"
+
+
+def test_what_has_no_version_is_kept_for_a_moment_only(asked):
+    for address in ("?v=1", "data/site.json?v=1", "api/verdicts?v=1", "data/references.json?v=1"):
+        assert asked.get(f"/{address}").headers["cache-control"] == "no-cache"
 
 
 def test_of_a_log_only_what_is_new_is_read_again(hard, monkeypatch):

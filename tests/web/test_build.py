@@ -107,6 +107,52 @@ def test_cache_that_is_removed(out, open_builder, tmp_path):
     assert read(builder, "data/s0/m0.json") == before["data/s0/m0.json"]
 
 
+def begun(out):
+    """A study between its run.json and its first shard."""
+    path = out / "p" / "m" / "g"
+    photo_run(path, paint(out.parent / "pictures", NAMES))
+    for folder in ("commits", "parts"):
+        shutil.rmtree(path / folder)
+        (path / folder).mkdir()
+    return path
+
+
+def test_study_that_has_just_begun(tmp_path, open_builder):
+    begun(tmp_path / "out")
+    builder = open_builder(tmp_path / "out")
+    builder.finish()
+    (one,) = builder.site()["sets"]
+    (model,) = one["models"]
+    assert (one["images"], one["error"]) == (12, None)
+    assert (model["images"], model["ready"], model["complete"], model["error"]) == (0, True, False, None)
+    assert len(read(builder, "data/s0/images.json")["id"]) == 12
+    columns = read(builder, "data/s0/m0.json")
+    assert (columns["summary"], columns["crop"], columns["winning"]) == ({}, [-1] * 12, [-1] * 12)
+    record = np.frombuffer(builder.path("data/s0/m0/answers/0.bin").read_bytes(), np.uint8).reshape(12, 324 * 21)
+    assert (record[:, 324 * 20 :] == 2).all()  # not shown
+
+
+def test_the_end_of_a_study_is_not_waited_for(tmp_path, open_builder, monkeypatch):
+    """However long the files took before: the page asks until it has the last numbers, and has them soon."""
+    monkeypatch.setattr(build, "LOOK", 0.0)
+    monkeypatch.setattr(made, "AGAIN", 1000.0)
+    pictures = paint(tmp_path / "pictures", NAMES)
+    path = tmp_path / "out" / "p" / "m" / "g"
+    photo_run(path, pictures, done=5)
+    builder = open_builder(tmp_path / "out")
+    builder.finish()
+    shutil.rmtree(path)
+    photo_run(path, pictures)
+    end = time.monotonic() + 60
+    while not (model := builder.site()["sets"][0]["models"][0])["complete"]:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert model["images"] == 12
+    columns = read(builder, "data/s0/m0.json")
+    assert columns["summary"]["1-crop"]["n"] == 12
+    assert min(columns["crop"]) >= 0
+
+
 def test_old_versions_are_removed():
     one = made.Made()
     gone = []

@@ -19,6 +19,7 @@ from snellen.mining.suspects.file import SUSPECTS, write_suspects
 from snellen.store.mined import mined_rows
 from snellen.web.answers import CHUNK, NOT_SHOWN, chunk_bytes, parts_of
 from snellen.web.columns import images_of as columns_of
+from snellen.web.listing import Standing, set_entry
 from snellen.web.models import model_columns, nearest_first
 from snellen.web.site import open_target
 from snellen.zoom import PAPER_GRID, Grid
@@ -248,6 +249,9 @@ def test_hard_set_of_two_sources(two_sources):
     """Miners' runs of two data sets are one model; positions are those of candidates.parquet."""
     one = set_of(two_sources)
     columns, index = columns_of(one)
+    for one.index in (None, index):  # of the 24 images of its runs it was made of 3
+        (told,) = set_entry(one, Standing("1", True, None), {"m0": Standing("1", True, None)})["models"]
+        assert (told["images"], told["complete"]) == (3, True)
     names = zip(columns["origin"], columns["id"], strict=True)
     assert [image_key(columns["origins"][origin], name) for origin, name in names] == columns["key"]
     assert columns["row"] == [11, 2, 0]

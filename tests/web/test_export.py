@@ -9,6 +9,7 @@ from hard_set import MadeUpImage, verdict_on, write_hard_set
 from photo_runs import paint, photo_run
 from PIL import Image
 
+from snellen.cli.view import view
 from snellen.errors import UsageError
 from snellen.mining.log import append
 from snellen.web.build import Builder
@@ -64,13 +65,31 @@ def test_runs(out, tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_hard_set(tmp_path):
+def test_hard_set(tmp_path, capsys):
     image = MadeUpImage("a.png")
     hard = write_hard_set(tmp_path / "HARD", [image])
     append(hard, [verdict_on(image, "drop")])
-    export(open_target(str(hard)), tmp_path / "site", tmp_path / "cache")
+    view(str(hard), tmp_path / "site", cache=tmp_path / "cache", reviewer="")
+    assert "MB, with all verdicts and who gave them; see it with" in capsys.readouterr().out
     told = json.loads((tmp_path / "site" / "data" / "verdicts.json").read_bytes())
     assert told["images"][image.id]["status"] == "dropped"
+
+
+def test_study_that_has_just_begun(tmp_path, capsys):
+    run = tmp_path / "out" / "p" / "m" / "g"
+    photo_run(run, paint(tmp_path / "pictures", NAMES))
+    for folder in ("commits", "parts"):
+        shutil.rmtree(run / folder)
+        (run / folder).mkdir()
+    site = tmp_path / "my site"
+    view(str(tmp_path / "out"), site, cache=tmp_path / "cache", reviewer="")
+    (one,) = json.loads((site / "data/site.json").read_bytes())["sets"]
+    assert (one["images"], one["models"][0]["images"]) == (6, 0)
+    assert json.loads((site / "data/s0/m0.json").read_bytes())["summary"] == {}
+    assert len(list((site / "pictures/s0").iterdir())) == 6
+    size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
+    said = capsys.readouterr().out
+    assert said == f"{site}: 6 images, {size / 1e6:.1f} MB; see it with: python -m http.server -d '{site}'\n"
 
 
 def test_no_folder_of_this_machine_is_named(out, tmp_path):

@@ -441,12 +441,66 @@ def test_a_study_that_begins_later_is_seen_and_pictures_stay(browser, tmp_path):
         one["models"].append(later)
         one["version"] = "2"
         site_file.write_text(json.dumps(site))
-        page.clock.run_for(16_000)
+        page.clock.run_for(6_000)
         page.wait_for_function("() => document.querySelector('.cell .signs').children.length === 2")
         page.clock.run_for(1000)
         page.wait_for_function("() => document.querySelector('.cell img').src.endsWith('v=2')")
         assert page.evaluate("lost") == 0
         context.close()
+
+
+def test_numbers_and_the_images_they_are_of_are_of_one_version(browser, tmp_path):
+    make_site(tmp_path, 60)
+    site_file, model_file = tmp_path / "data" / "site.json", tmp_path / "data" / "s0" / "m1.json"
+    site, model = json.loads(site_file.read_text()), json.loads(model_file.read_text())
+    told = site["sets"][0]["models"][1]
+    site["live"] = True
+    told |= {"complete": False, "images": 14}
+    site_file.write_text(json.dumps(site))
+    model["summary"]["1-crop"] |= {"k": 5, "n": 10, "value": 0.5}
+    model_file.write_text(json.dumps(model))
+    held = []
+    with serve(tmp_path) as address, open_page(browser, address) as seen:
+        line = seen.page.locator(".numbers tbody tr").nth(1)
+        seen.page.get_by_text("14 of 60running; numbers of 10 so far").wait_for()
+        # The study ends; its last numbers are slow to come.
+        seen.page.route("**/m1.json?v=9", lambda route: held.append(route))
+        told |= {"complete": True, "images": 60, "version": "9"}
+        site_file.write_text(json.dumps(site))
+        model["summary"]["1-crop"] |= {"k": 15, "n": 60, "value": 0.25}
+        model_file.write_text(json.dumps(model))
+        seen.page.get_by_text("60 of 60reading …; numbers of 10 so far").wait_for(timeout=5000)
+        assert "50.0 %" in line.inner_text()
+        held[0].continue_()
+        seen.page.get_by_text("25.0 %").wait_for()
+        assert line.locator("td").first.inner_text() == "60"
+        assert seen.complaints == []
+
+
+@pytest.mark.parametrize("name", ["Label", "Most zooms answer"])
+def test_a_class_that_is_not_understood_is_told_and_the_link_stays(browser, address, site, name):
+    query = {"Label": "label", "Most zooms answer": "says"}[name]
+    with open_page(browser, address + f"#/s0/grid?{query}=n00000033") as seen:
+        page = seen.page
+        page.wait_for_selector(".count b")
+        where, before = page.url, count(page)
+        told = page.locator(".not-understood:not(:empty)")
+        assert told.count() == 0
+        field(page, name).fill("nosuchclass")
+        told.wait_for()
+        assert told.is_visible()
+        assert "“nosuchclass” is not understood" in told.inner_text()
+        assert "n00000033" in told.inner_text()
+        assert (page.url, count(page)) == (where, before)
+        field(page, name).fill("n00000034")
+        page.wait_for_function("where => location.href !== where", arg=where)
+        told.wait_for(state="detached")
+        page.goto(address + f"#/s0/grid?{query}=nothing")
+        told.wait_for()
+        assert "“nothing” is not understood" in told.inner_text()
+        assert "No image has it." in told.inner_text()
+        assert count(page) == 0
+        assert seen.violations() == []
 
 
 def test_all_runs_of_all_data_sets_are_in_the_overview(browser, tmp_path):

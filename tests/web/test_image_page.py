@@ -10,6 +10,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from browser import chromium
+from scipy.stats import binomtest
 from view_site import STATIC, make_site, open_page, serve
 
 from snellen.zoom.grid import PAPER_GRID, ViewRule
@@ -105,6 +106,18 @@ def address(site, answers):
 def browser():
     with chromium() as found:
         yield found
+
+
+def test_mcnemar_is_that_of_the_binomial_distribution():
+    draw = random.Random(2)
+    counts = [*itertools.product(range(12), repeat=2), (20_000, 20_300), (25_000, 25_000), (3, 40_000), (0, 1100)]
+    counts += [(draw.randint(0, 600), draw.randint(0, 600)) for _ in range(200)]
+    code = f"""
+      import {{ mcnemar }} from {json.dumps((JS / "pairs.js").as_uri())};
+      import {{ readFileSync }} from 'node:fs';
+      console.log(JSON.stringify(JSON.parse(readFileSync(0, 'utf8')).map(([a, b]) => mcnemar(a, b))));"""
+    expected = [binomtest(a, a + b, 0.5).pvalue if a + b else 1 for a, b in counts]
+    np.testing.assert_allclose(node(code, counts), expected, rtol=1e-8, atol=1e-300)
 
 
 def top(page, model):
@@ -208,6 +221,112 @@ def test_keys_move_in_the_map_and_between_images(browser, address):
         assert seen.complaints == []
 
 
+def selected(page):
+    """The zoom that is chosen, by map."""
+    return page.eval_on_selector_all(".heat [aria-selected=true]", "all => all.map(one => one.dataset.zoom)")
+
+
+def test_a_click_pins_a_zoom_until_a_click_or_escape_lets_go(browser, address):
+    with open_page(browser, address + "#/s0/image/2") as seen:
+        page = seen.page
+        page.wait_for_selector("section[aria-label='model 1'] .heat-cell")
+
+        def cell(model, zoom):
+            return page.locator(f"section[aria-label='model {model}'] .heat [data-zoom='{zoom}']")
+
+        def stays(zoom):
+            """Other cells under the pointer, and the keyboard's focus in another map, change nothing."""
+            for model, other in ((0, 3), (1, 44), (0, 30)):
+                cell(model, other).hover()
+                page.wait_for_timeout(60)
+                assert selected(page) == [str(zoom)] * 2
+
+        def follows(zoom):
+            cell(0, zoom).hover()
+            page.wait_for_function(
+                "z => document.querySelector('[aria-selected=true]').dataset.zoom === z", arg=f"{zoom}"
+            )
+
+        place = cell(0, 0).bounding_box()
+        page.get_by_text("A click on a cell pins its zoom.").wait_for()
+        cell(0, 11).click()
+        page.get_by_text("Pinned.").wait_for()
+        assert cell(0, 0).bounding_box() == place
+        page.wait_for_function("() => location.hash.includes('zoom=128-0-2')")
+        stays(11)
+        cell(1, 20).click()  # another: the pin goes there
+        stays(20)
+        cell(0, 20).click()  # the same, in the other map
+        page.get_by_text("A click on a cell pins its zoom.").wait_for()
+        follows(7)
+        cell(0, 7).click()
+        stays(7)
+        page.keyboard.press("j")  # the next image is looked at with the same zoom
+        page.wait_for_function("() => location.hash === '#/s0/image/3?zoom=64-2-1'")
+        page.wait_for_selector("section[aria-label='model 1'] .heat-cell")
+        stays(7)
+        page.keyboard.press("Escape")
+        follows(9)
+        assert "/image/3" in page.url
+        cell(0, 9).focus()
+        for key, zoom in (("Enter", 9), ("ArrowRight", 10)):  # keys still move
+            page.keyboard.press(key)
+            page.wait_for_function(
+                "z => document.querySelector('[aria-selected=true]').dataset.zoom === z", arg=f"{zoom}"
+            )
+        stays(10)
+        page.keyboard.press("?")
+        page.get_by_text("In a map: pin the zoom; again: let go").wait_for()
+        page.keyboard.press("Escape")
+        page.locator("dialog").wait_for(state="detached")
+        stays(10)
+        for _ in range(2):
+            page.keyboard.press("Escape")
+        page.wait_for_function("() => location.hash.startsWith('#/s0/grid')")
+        assert seen.complaints == []
+
+
+@pytest.mark.parametrize("given", ["320/0/2", "320-0-2", "320%2F0%2F2"])
+def test_a_zoom_is_read_as_it_is_written_anywhere(browser, address, given):
+    with open_page(browser, address + f"#/s0/image/2?zoom={given}") as seen:
+        seen.page.wait_for_selector("section[aria-label='model 1'] .heat-cell")
+        assert selected(seen.page) == [str(4 * 9 + 2)] * 2
+        assert seen.page.locator(".zoom-unknown").count() == 0
+
+
+@pytest.mark.parametrize(
+    "given", ["999-0-0", "320-0", "320-0-3", "320/0-2", "<img src=x>", "--", "1e3/0/0", "320-0-2-x"]
+)
+def test_a_zoom_that_is_not_understood_is_the_1_crop_and_said_to_be(browser, address, given):
+    with open_page(browser, address + "#/s0/image/2?zoom=64-0-0") as seen:
+        page = seen.page
+        page.wait_for_selector("section[aria-label='model 1'] .heat-cell")
+        page.locator("section[aria-label='model 0'] [data-zoom='50']").hover()
+        page.wait_for_function("() => location.hash.includes('zoom=448-1-2')")
+        page.mouse.move(1, 1)
+        page.evaluate("text => { location.hash = `#/s0/image/2?zoom=${encodeURIComponent(text)}`; }", given)
+        page.locator(".zoom-unknown").wait_for()
+        assert f"“{given}”" in page.locator(".zoom-unknown").inner_text()
+        assert selected(page) == [str(3 * 9 + 4)] * 2
+        marked = page.eval_on_selector_all(".heat .crop", "all => all.map(one => one.dataset.zoom)")
+        assert marked == [str(3 * 9 + 4)] * 2
+        page.locator("section[aria-label='model 0'] [data-zoom='50']").hover()
+        page.locator(".zoom-unknown").wait_for(state="detached")
+        assert seen.complaints == []
+
+
+def test_what_is_not_loaded_yet_is_not_black(browser, address):
+    with open_page(browser, address) as seen:
+        held = []
+        seen.page.route("**/pictures/**", lambda route: held.append(route))
+        seen.page.goto(address + "#/s0/image/3")
+        seen.page.wait_for_selector("section[aria-label='model 1'] .heat-cell")
+        paper = "() => getComputedStyle(document.querySelector('.picture')).backgroundColor"
+        assert seen.page.evaluate(paper) == "rgb(255, 255, 255)"
+        held[0].continue_()
+        seen.page.wait_for_function(f"() => ({paper})() === 'rgb(0, 0, 0)'")  # beyond the picture, the view is
+
+
 def test_on_a_phone_the_picture_stays_in_sight(browser, address):
     with open_page(browser, address + "#/s0/image/2", width=390, height=844) as seen:
         page = seen.page
@@ -264,8 +383,15 @@ def test_compare_counts_as_by_hand(browser, address, site):
         kinds = Counter((one["right"][k], two["right"][k]) for k in shown)
         same = sum(one["crop"][k] == two["crop"][k] for k in shown)
         wrong = sum(one["crop"][k] == two["crop"][k] and not one["right"][k] + two["right"][k] for k in shown)
-        counts = [kinds[1, 1], kinds[1, 0], kinds[0, 1], kinds[0, 0], wrong, len(shown)]
-        assert [cell.strip() for cell in cells] == [f"{100 * same / len(shown):.1f} %", *map(str, counts)]
+        n, alone = len(shown), kinds[1, 0] + kinds[0, 1]
+        p = binomtest(kinds[1, 0], alone, 0.5).pvalue
+        between = binomtest(same, n).proportion_ci(method="wilson")
+        assert [cell.strip() for cell in cells] == [
+            f"{100 * same / n:.1f} % ({100 * between.low:.1f}–{100 * between.high:.1f})",
+            *map(str, (kinds[1, 1], kinds[1, 0], kinds[0, 1])),
+            f"{p:.3f}" if p >= 0.001 else "< 0.001",
+            *map(str, (kinds[0, 0], wrong, n)),
+        ]
         rows = page.eval_on_selector_all("[aria-label='Only model 0'] a", "all => all.map(a => a.getAttribute('href'))")
         only = [k for k in shown if one["right"][k] == 1 and two["right"][k] == 0]
         assert [int(href.split("/image/")[1].split("?")[0]) for href in rows] == only[:24]
@@ -276,7 +402,22 @@ def test_compare_counts_as_by_hand(browser, address, site):
         differ = Counter((one["crop"][k], two["crop"][k]) for k in shown if one["crop"][k] != two["crop"][k])
         buttons = page.locator("[aria-label='Confusion'] tbody button").all_inner_texts()
         assert [int(count) for count in buttons] == sorted(differ.values(), reverse=True)[:30]
-        page.locator("[aria-label='Confusion'] tbody button").first.click()
+        wide = page.locator("[aria-label='Confusion'] table").bounding_box()["width"]
+        for place in (3, 29, 0):  # the images come up right under the line, in sight
+            button = page.locator("[aria-label='Confusion'] tbody button").nth(place)
+            button.click()
+            page.wait_for_selector(f"tbody tr:nth-child({place + 2}).opened .thumbs")
+            line, images = (
+                page.locator(f"[aria-label='Confusion'] {name}").bounding_box()
+                for name in ("[aria-expanded=true]", ".thumbs")
+            )
+            assert 0 <= images["y"] - line["y"] < 120
+            assert images["y"] + images["height"] <= 900
+            assert page.locator("[aria-label='Confusion'] table").bounding_box()["width"] == wide
+        page.set_viewport_size({"width": 390, "height": 844})
+        images = page.locator("[aria-label='Confusion'] .thumbs").bounding_box()
+        assert 0 <= images["x"] < images["x"] + images["width"] <= 390
+        page.set_viewport_size({"width": 1400, "height": 900})
         first = min(differ, key=lambda pair: (-differ[pair], pair))
         expected = [k for k in shown if (one["crop"][k], two["crop"][k]) == first]
         check_list(page, "Images of this pair", expected)

@@ -1,6 +1,8 @@
 """Thumbnails, pictures and views: pixels against Pillow's and the renderer's, tags, the cache, what is not shown."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -9,7 +11,10 @@ from PIL import Image
 
 from snellen.errors import UsageError
 from snellen.labels import IMAGENET_1K
+from snellen.web import viewed
+from snellen.web.drawing import Drawer, Drawers
 from snellen.web.references import References
+from snellen.web.site import open_target
 from snellen.zoom import PAPER_GRID, Grid, ViewRule, paper_grid
 from snellen.zoom.render import decode, render_plain, without_border
 
@@ -146,6 +151,61 @@ def test_links_out_of_the_folder_are_shown_here_alone_unless_a_run_recorded_thei
     recorded = MadeUpSet(photos, out=[1], hashes=[digest_of(data) for data in photos])
     asked = client(served(tmp_path / "c", drawers, recorded, outside=False))
     assert asked.get("/thumbs/s0/1.jpg").status_code == 200
+
+
+def large_png(width, height):
+    """A picture of one bit a pixel, whose file is small."""
+    file = io.BytesIO()
+    Image.new("1", (width, height)).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_of_large_images_one_is_decoded_at_a_time(monkeypatch):
+    data = large_png(10_000, 6_000)
+    pool, running, most = Drawers(2), [], []
+    real = Drawer.ask
+
+    def ask(self, job, given):
+        if not job["alone"]:
+            return real(self, job, given)
+        running.append(job)
+        most.append(len(running))
+        try:
+            return real(self, job, given)
+        finally:
+            running.pop()
+
+    monkeypatch.setattr(Drawer, "ask", ask)
+    with closing(pool), ThreadPoolExecutor(4) as threads:
+        made = list(threads.map(lambda k: pool.smaller(data, 160), range(3)))
+        assert {pixels(one).shape for one in made} == {(96, 160, 3)}
+        assert most == [1, 1, 1]
+        with Image.open(io.BytesIO(pool.view(data, "0" * 64, 0, PAPER_GRID, 112))) as view:
+            assert view.size == (224, 224)
+        assert pixels(pool.smaller(png(200, 100), 160)).shape == (80, 160, 3)
+    assert most == [1, 1, 1, 1]  # and not for the small one
+
+
+def test_images_of_more_pixels_than_models_are_shown_are_not_shown(drawers, tmp_path):
+    asked = client(served(tmp_path, drawers, MadeUpSet([large_png(14_000, 13_000)])))
+    for address in ("thumbs/s0/0.jpg", "pictures/s0/0.jpg", "views/s0/0/0.png"):
+        answer = asked.get(f"/{address}")
+        assert answer.status_code == 404
+        assert "pixels" in answer.json()["error"]
+
+
+def test_files_that_are_too_long_are_not_read(photos, tmp_path, monkeypatch):
+    (tmp_path / "data" / "tench").mkdir(parents=True)
+    for k in range(2):
+        (tmp_path / "data" / "tench" / f"{k}.jpg").write_bytes(photos[k])
+    (one,) = open_target(str(tmp_path / "data")).sets.values()
+    sizes = [len(photos[k]) for k in range(2)]
+    long = sizes.index(max(sizes))
+    monkeypatch.setattr(viewed, "MOST_BYTES", max(sizes) - 1)
+    monkeypatch.setattr(one.dataset, "read", lambda k: photos[k] if k != long else pytest.fail("it was read"))
+    assert one.image(1 - long) == photos[1 - long]
+    with pytest.raises(OSError, match="more than"):
+        one.image(long)
 
 
 def test_which_images_of_a_folder_lead_out(photos, tmp_path):

@@ -130,17 +130,132 @@ def test_nothing_is_undone_before_it_is_known_what_stands(page):
         const session = new Session({
           name: 'set', columns: { key: ['a', 'b'], sha256: ['x', 'y'], labels: [[0], [0]] }, classes: { keys: ['c'] },
           canGive: true, api: { state: async () => ({ tag: '1', body }), post }, storage: new Store(), memory,
-          say: (text) => told.push(text),
+          say: () => {},
         });
         session.setReviewer('ada');
         session.undo();
+        told.push(session.note);
         await session.refresh();
         session.undo();
+        told.push(session.note);
         await calm();
         return { told, sent: sent.map((one) => [one.id, one.verdict, one.based_on]) };
         """,
     )
     assert found == {
-        "told": ["The verdicts are still loading.", "Undone: unsure again."],
+        "told": ["The verdicts are still loading.", "Undone: it waits for you again."],
         "sent": [["a", "unsure", ["old/0"]]],
     }
+
+
+# A session of a reviewer with four images, whose server tells what `state` holds.
+SESSION = """
+const { Session } = await at('session');
+const told = (verdict, reviewer, key) => ({ key, reviewer, verdict, labels: [], time: '', reason: '' });
+const state = { images: {}, conflicts: [], reviewers: [] };
+let tag = 0;
+const sent = [];
+const session = new Session({
+  name: 'set', classes: { keys: ['c', 'e'], names: ['cat', 'dog'] }, canGive: true, storage: new Store(),
+  memory: new Store(), say: () => {},
+  columns: {
+    key: ['a', 'b', 'c', 'd'], id: ['A', 'B', 'C', 'D'], sha256: ['x', 'y', 'z', 'u'], labels: [[0], [0], [0], [0]],
+  },
+  api: {
+    state: async () => ({ tag: String(tag += 1), body: structuredClone(state) }),
+    post: async (batch) => {
+      sent.push(...batch);
+      return { status: 200, body: { stored: batch.map((one) => `${one.client}/${one.seq}`), images: {} } };
+    },
+  },
+});
+await session.refresh();
+"""
+
+
+def test_what_was_undone_waits_again(page):
+    found = run(
+        page,
+        SESSION
+        + """
+        session.setReviewer('ada');
+        session.give('keep');
+        session.give('drop');
+        session.give('unsure');
+        session.undo();
+        session.undo();
+        const after = [...session.tally.mine];
+        const places = [];
+        for (let k = 0; k < 3; k += 1) { session.nextOpen(); places.push(session.row); }
+        session.goTo(3);
+        session.setList('unsure', 'order');
+        const unsure = [...session.list];
+        session.setList('mine', 'order');
+        const mine = [...session.list];
+        await calm();
+        return { after, places, unsure, mine, last: sent.at(-1).reason };
+        """,
+    )
+    # Of four images the first is kept; the second and the third are as if nothing had been said of them.
+    assert found["after"] == [2, 0, 0, 0]
+    assert found["places"] == [2, 3, 1]
+    assert (found["unsure"], found["mine"], found["last"]) == ([], [0], "undone")
+
+
+def test_a_list_takes_in_what_comes_to_belong_to_it(page):
+    found = run(
+        page,
+        SESSION
+        + """
+        session.setReviewer('ada');
+        session.setList('conflicts', 'order');
+        const lists = [[...session.list]];
+        const clash = (id) => {
+          const standing = [told('keep', 'bob', `${id}/1`), told('drop', 'cy', `${id}/2`)];
+          state.images[id] = { status: 'undecided', labels: [], standing };
+          state.conflicts.push({ id, why: 'reviewers disagree', keys: [] });
+        };
+        clash('c');
+        await session.refresh();
+        lists.push([...session.list, session.row]);
+        clash('b');
+        await session.refresh();
+        lists.push([...session.list, session.row]);
+        session.draft.labels = ['e'];
+        state.conflicts.shift(); // settled by somebody: it stays where it is, since somebody is at it
+        await session.refresh();
+        lists.push([...session.list, session.row, session.draft.labels.length]);
+        return lists;
+        """,
+    )
+    assert found == [[], [2, 2], [1, 2, 2], [1, 2, 2, 1]]
+
+
+def test_a_line_says_what_an_action_came_to_until_the_next(page):
+    found = run(
+        page,
+        SESSION
+        + """
+        const notes = [];
+        const note = (run) => { run(); notes.push(session.note); };
+        note(() => session.give('keep'));
+        const asked = session.nameless;
+        note(() => session.step(1));
+        session.setReviewer('ada');
+        note(() => session.undo());
+        note(() => session.toggle(0));
+        note(() => session.give('relabel'));
+        note(() => session.toggle(1));
+        note(() => session.give('relabel'));
+        for (let k = 0; k < 2; k += 1) session.give('keep');
+        note(() => session.give('keep'));
+        note(() => session.toggleOthers());
+        await calm();
+        return { asked, notes, sent: sent.length };
+        """,
+    )
+    assert found["asked"] == 1
+    assert [bool(note) for note in found["notes"]] == [True, False, True, False, True, False, False, True, False]
+    assert "who you are" in found["notes"][0]
+    assert found["notes"][-2] == "Nothing in this list waits for you any more."
+    assert found["sent"] == 4

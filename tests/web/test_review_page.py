@@ -49,6 +49,17 @@ def image(page):
     return page.locator(".review-picture figcaption a").inner_text()
 
 
+def note(page):
+    """What the page says beside the buttons; it must be seen."""
+    line = page.locator(".review-note")
+    page.wait_for_timeout(50)
+    assert line.is_visible()
+    box = line.bounding_box()
+    assert box["width"] > 100
+    assert box["height"] > 10
+    return line.inner_text()
+
+
 def typed(count, seed):
     return "".join(random.Random(seed).choices("kdu", (5, 4, 1), k=count))
 
@@ -127,13 +138,47 @@ def test_what_is_typed_without_a_connection_is_sent_later(server, hard, context)
     page = open_review(context, server, "afloat").page
     context.set_offline(True)
     page.keyboard.type("kdk")
-    page.wait_for_selector("text=They are kept in this browser")
+    page.get_by_text("They are kept in this browser and sent again in").wait_for()
+    assert "fetch" not in page.locator(".review").inner_text()
     assert server.said("afloat") == []
     context.set_offline(False)
     wait_stored(page)
     assert told(server.said("afloat")) == [
         (one.id, word) for one, word in zip(hard[1], ("keep", "drop", "keep"), strict=False)
     ]
+
+
+def test_pictures_of_data_that_have_changed_come_by_themselves(server, hard, context):
+    page = context.new_page()
+    version = []
+
+    def other(route):
+        answer = route.fetch()
+        record = answer.json()
+        if version:
+            record["sets"][0]["version"] = version[0]
+        route.fulfill(response=answer, json=record)
+
+    def image_of(route):
+        stale = bool(version) and not route.request.url.endswith(f"v={version[0]}")
+        route.fulfill(status=404) if stale else route.continue_(url=route.request.url.partition("?")[0])
+
+    page.route("**/data/site.json", other)
+    page.route("**/data/s0/images.json*", lambda route: route.continue_(url=route.request.url.partition("?")[0]))
+    page.route("**/pictures/**", image_of)
+    page.route("**/thumbs/**", image_of)
+    page.goto(f"{server.address}#/s0/review/100")
+    shown = "row => document.querySelector('.review-picture img:not([hidden])')?.naturalWidth > 0"
+    page.wait_for_function(shown)
+    version.append("other")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "() => document.querySelector('.review-picture img:not([hidden])')?.src.endsWith('v=other')", timeout=10_000
+    )
+    page.wait_for_function(shown)
+    assert page.get_by_text("cannot be shown").count() == 0
+    assert image(page) == hard[1][102].image_id
 
 
 @pytest.mark.slow
@@ -203,14 +248,39 @@ def test_undo_says_what_stood_before_or_unsure(server, hard, context):
     assert [one.based_on for one in said] == [(), *((one.key,) for one in said[:-1])]
 
 
+def test_who_gives_no_name_is_led_to_the_field_for_it(server, context):
+    page = context.new_page()
+    page.goto(f"{server.address}#/s0/review/70")
+    page.wait_for_selector(".review-words")
+    for press in (lambda: page.keyboard.press("k"), lambda: page.get_by_role("button", name="drop").click()):
+        before = image(page)
+        press()
+        assert "write who you are" in note(page)
+        page.wait_for_function("document.activeElement.getAttribute('list') === 'review-names'")
+        assert page.evaluate("document.activeElement.getAttribute('aria-invalid')") == "true"
+        assert image(page) == before
+        page.evaluate("document.activeElement.blur()")
+    page.get_by_label("Reviewer").fill("newcomer")
+    page.keyboard.press("Enter")
+    page.keyboard.press("k")
+    wait_stored(page)
+    assert note(page) == ""
+    assert [one.verdict for one in server.said("newcomer")] == ["keep"]
+    page.keyboard.press("z")
+    assert note(page) == "Undone: it waits for you again."
+    page.keyboard.press("ArrowRight")
+    assert note(page) == ""
+
+
 def test_relabel_takes_names_synonyms_keys_and_candidates(server, hard, context):
     page = open_review(context, server, "names", "/20").page
     page.keyboard.type("rtabby\nn02124075\n\n")  # by name, by key, and given
     page.keyboard.type("1r\n")  # what it has: not given
-    assert page.locator("#announcer").inner_text() == "These are the labels it has: keep it, or choose others."
+    assert note(page) == "These are the labels it has: keep it, or choose others."
     page.keyboard.press("Escape")
     page.keyboard.type("2\n")  # its first candidate, beside what it has
     page.keyboard.type("rdomestic llama\n")  # no class: nothing is chosen
+    assert note(page) == "There is no class “domestic llama”."
     page.keyboard.press("Escape")
     page.keyboard.type("rGALEOCERDO   cuvierix")
     for _ in range(2):

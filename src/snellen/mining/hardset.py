@@ -114,14 +114,15 @@ class HardSet:
     def ratings(self) -> dict[str, dict[str, Decision]]:
         """By reviewer and image, what they said of it last without sight of another's verdict.
 
+        Sight is inherited: who replaces a verdict of their own has seen what that one had seen.
+
         Left out: one who said two things and replaced neither; verdicts on images that are not mined, or were others.
         """
-        by_key = {verdict.key: verdict for verdict in self.verdicts}
+        saw = _seen(self.verdicts)
         found: dict[str, dict[str, list[Verdict]]] = {reviewer: defaultdict(list) for reviewer in self.reviewers}
         for verdict in self.verdicts:
             image = self.by_id.get(verdict.id)
-            saw = {by_key[key].reviewer for key in verdict.based_on if key in by_key}
-            if image and verdict.sha256 == image.mined.sha256 and saw <= {verdict.reviewer}:
+            if image and verdict.sha256 == image.mined.sha256 and saw[verdict.key] <= {verdict.reviewer}:
                 found[verdict.reviewer][verdict.id].append(verdict)
         return {
             reviewer: {
@@ -167,6 +168,22 @@ def standing(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """Those verdicts on one image that no other of them replaces; all where they replace each other in a circle."""
     replaced = {key for verdict in verdicts for key in verdict.based_on}
     return [verdict for verdict in verdicts if verdict.key not in replaced] or list(verdicts)
+
+
+def _seen(verdicts: Sequence[Verdict]) -> dict[str, set[str]]:
+    """By verdict, whose verdicts it is based on, near or far; also where the log has verdicts in a circle."""
+    by_key = {verdict.key: verdict for verdict in verdicts}
+    found: dict[str, set[str]] = {}
+    for verdict in verdicts:
+        reached: set[str] = set()
+        left = list(verdict.based_on)
+        while left:
+            key = left.pop()
+            if key in by_key and key not in reached:
+                reached.add(key)
+                left += by_key[key].based_on
+        found[verdict.key] = {by_key[key].reviewer for key in reached}
+    return found
 
 
 def _decided(image: MinedImage, said: Sequence[Verdict], find: Mapping[str, int]) -> tuple[HardImage, list[Conflict]]:

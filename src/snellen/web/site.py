@@ -9,7 +9,7 @@ from typing import Any
 from snellen.analysis.short_names import short_names
 from snellen.datasets import DataSet, open_dataset
 from snellen.errors import DataError, UsageError
-from snellen.files import exists, is_folder
+from snellen.files import is_folder
 from snellen.labels import IMAGENET_1K, ClassSpace
 from snellen.mining.mined import is_finished, read_mined, read_record
 from snellen.places import place
@@ -65,7 +65,7 @@ def open_target(target: str, *, root: str | Path | None = None, labels: str | No
     reached.
     """
     where = None if root is None else str(root)
-    if labels is not None and _is_file(labels) and not exists(place(labels)):
+    if labels is not None and _is_file(labels) and not Path(labels).is_file():
         raise UsageError(f"--labels {labels!r}: there is no such file; give a label source, or a CSV that is there")
     path = place(target)
     title = path.name or target
@@ -93,7 +93,7 @@ def open_target(target: str, *, root: str | Path | None = None, labels: str | No
     except DataError as error:
         if no_run is not None:
             raise UsageError(
-                f"{target!r} is nothing to view: there is no run.json in it or below, no finished hard set, and no image"
+                f"{target!r} is nothing to view: it holds no run (run.json), no finished hard set and no image"
             ) from error
         if not folder:
             raise UsageError(f"no folder of runs (OUT) or hard set (HARD) {target!r}; and {error}") from error

@@ -25,7 +25,7 @@ function Same({ k, n }) {
   return html`<${Bar} value=${k / n} low=${low} high=${high} text=${`${percentText(k / n)} (${intervalText({ low, high })})`} />`;
 }
 
-const pText = (p) => (p < 0.0001 ? '< 0.0001' : p.toFixed(4));
+const pText = (p) => (p < 0.001 ? '< 0.001' : p.toFixed(3));
 
 const pairsOf = (models) => models.flatMap((one, k) => models.slice(k + 1).map((other) => [one, other]));
 

@@ -2,6 +2,7 @@
 import { classIds, classText, FILTERS, findClass, focus, range, saidBy, SORTS } from './filter.js';
 import { ClassName, countText, html, useEffect, useMemo, useRef, useState } from './ui.js';
 
+const PAUSE = 500; // milliseconds after the last key before it is said that a text is not understood
 const TYPING = 120; // milliseconds after the last key before the list is filtered
 const wide = () => matchMedia('(min-width: 60rem)').matches;
 
@@ -40,6 +41,11 @@ function ClassField({ label, classes, value, set }) {
   const [text, setText] = useState(known);
   useEffect(() => setText(known), [known]);
   const wrong = useMemo(() => text.trim() !== '' && findClass(classes, text) === null, [classes, text]);
+  const [told, setTold] = useState(''); // what is no class, once nobody types any more
+  useEffect(() => {
+    const timer = setTimeout(() => setTold(wrong ? text.trim() : ''), wrong && text !== known ? PAUSE : 0);
+    return () => clearTimeout(timer);
+  }, [text, wrong]);
   const typed = (event) => {
     setText(event.target.value);
     if (!event.target.value.trim()) set(null);
@@ -48,8 +54,12 @@ function ClassField({ label, classes, value, set }) {
       if (key) set(key);
     }
   };
+  const still = !value ? 'Images are not filtered by it.'
+    : id === undefined ? 'No image has it.' : `Shown are still those of “${known}”.`;
+  const note = `not-understood-${label.replace(/\W+/g, '-')}`;
   return html`<label class="field"><span>${label}</span><input type="search" list="class-names" value=${text} onInput=${typed}
-    aria-invalid=${wrong ? 'true' : null} autocomplete="off" spellcheck=${false} placeholder="name or key" /></label>`;
+    aria-invalid=${wrong ? 'true' : null} aria-describedby=${note} autocomplete="off" spellcheck=${false} placeholder="name or key" /></label>
+    <p id=${note} class="not-understood" role="status">${wrong && told && `“${told}” is not understood: it is no class’s name or key. ${still}`}</p>`;
 }
 
 function Wins({ zooms, value, set }) {

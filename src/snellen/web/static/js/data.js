@@ -9,8 +9,16 @@ const INTEGERS = ['row', 'width', 'height', 'origin', 'crop', 'winning', 'consen
 const FLOATS = ['suspect', 'crop_p', 'consensus_share', 'sensitivity'];
 const SIGNS = ['right', 'consensus_right'];
 
+async function asked(address, options) {
+  try {
+    return await fetch(address, options);
+  } catch {
+    throw new Error('The server does not answer.');
+  }
+}
+
 async function fetched(address) {
-  const answer = await fetch(address);
+  const answer = await asked(address);
   if (!answer.ok) throw new Error(`${address}: ${answer.status} ${answer.statusText}`.trim());
   return answer;
 }
@@ -60,7 +68,7 @@ export function loadSite() {
 
 /** The same, fetched again. */
 export async function reload() {
-  const answer = await fetch('data/site.json', { cache: 'no-cache' });
+  const answer = await asked('data/site.json', { cache: 'no-cache' });
   if (!answer.ok) throw new Error(`data/site.json: ${answer.status}`);
   const found = await answer.json();
   site = Promise.resolve(found);

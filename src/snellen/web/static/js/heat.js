@@ -56,7 +56,7 @@ function Head({ grid, zooms }) {
   return html`<div role="row" class="heat-line">
     <span role="columnheader" class="heat-scale">scale</span>
     ${zooms.map((zoom, place) => html`<span role="columnheader" key=${place} class=${`heat-place${place % 3 === 0 ? ' first' : ''}`}
-      aria-label=${placeText(grid[zoom])} title=${placeText(grid[zoom])}><svg viewBox="0 0 13 13" width="13" height="13" aria-hidden="true">
+      title=${placeText(grid[zoom])}><span class="unseen">${placeText(grid[zoom])}</span><svg viewBox="0 0 13 13" width="13" height="13" aria-hidden="true">
         <rect class="frame" x=".5" y=".5" width="12" height="12" />
         <rect x=${1 + 4 * grid[zoom].col} y=${1 + 4 * grid[zoom].row} width="3" height="3" /></svg></span>`)}
   </div>`;
@@ -77,9 +77,9 @@ function Line({ line, grid, answers, classes, chosen, focus, pinned }) {
 
 /**
  * choose(zoom) is called as the pointer or the keys move; while a zoom is pinned, by the keys alone. pin(zoom) is called
- * by a click or Enter: a click on the one that is pinned lets it go.
+ * by a click or Enter: a click on the one that is pinned lets it go. Without it nothing can be pinned.
  */
-export function Heat({ name, grid, answers, classes, zoom, choose, pinned, pin }) {
+export function Heat({ name, grid, answers, classes, zoom, choose, pinned = false, pin = null }) {
   const lines = useMemo(() => linesOf(grid), [grid]);
   const root = useRef(null);
   const moving = useRef(false);
@@ -93,18 +93,18 @@ export function Heat({ name, grid, answers, classes, zoom, choose, pinned, pin }
   const onKey = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || !under(event)) return;
     const at = Number(under(event).dataset.zoom);
-    const pins = event.key === 'Enter' || event.key === ' ';
+    const pins = pin && (event.key === 'Enter' || event.key === ' ');
     const next = pins ? at : moved(lines, at, event.key);
     if (next === null) return;
     event.preventDefault();
     event.stopPropagation(); // the page has the arrows for other images
     if (pins) pin(at);
-    if (next === focus) return;
+    if (pins || next === focus) return;
     moving.current = true;
     choose(next);
   };
   const onPoint = (event) => !pinned && under(event) && choose(Number(under(event).dataset.zoom));
-  const onClick = (event) => under(event) && pin(Number(under(event).dataset.zoom));
+  const onClick = (event) => pin && under(event) && pin(Number(under(event).dataset.zoom));
   const own = (zooms) => (zooms.includes(zoom) ? zoom : -1);
   return html`<div class="heat" role="grid" aria-label=${`Answers of ${name}, a line for each scale`} ref=${root}
       onKeyDown=${onKey} onPointerOver=${onPoint} onPointerDown=${onPoint} onfocusin=${onPoint} onClick=${onClick}>

@@ -124,7 +124,7 @@ export function ImagePage({ site, set, columns, classes, models, pending, route 
     setRule(next);
   }, []);
   const pin = (next) => {
-    const free = pinned && next === chosen;
+    const free = pinned && nameZoom(next) === nameZoom(chosen);
     setPinned(!free);
     choose(next);
     announce(free ? 'Let go.' : `Pinned: ${zoomText(next)}`);

@@ -45,7 +45,7 @@ export const Legend = ({ pinned }) => html`<p class="legend">
   <span><span class="heat-cell wrong sample"></span> wrong</span>
   <span><span class="heat-cell none sample"></span> not shown</span>
   <span><span class="heat-cell none crop sample"></span> the 1-crop</span>
-  <span class="soft">Stronger: more confident. A line is a scale, in bold the one at which the view spans the shorter side.</span>
+  <span class="soft">Stronger: more confident. Bold: the scale at which the view spans the shorter side.</span>
   <span class="pin-text">${pinned ? html`<b>Pinned.</b> A click on it again, or Esc, lets go.` : 'A click on a cell pins its zoom.'}</span>
 </p>`;
 

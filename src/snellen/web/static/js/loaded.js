@@ -3,10 +3,14 @@ import { loadModel, loadSite, reload } from './data.js';
 import { useEffect, useMemo, useState } from './ui.js';
 
 const POLL = 2000; // milliseconds
-const LOOK = 15000; // where nothing is being written at the moment: a study may go on, or another begin
+const LOOK = 5000; // where nothing is being written at the moment: a study may go on, or another begin
 
 const growing = (site) => site.sets.some((set) =>
   set.ready === false || set.models.some((model) => !model.ready || !model.complete));
+
+let lookNow = () => {};
+/** Asks now whether there is something else: what was asked for is not there any more. */
+export const lookAgain = () => lookNow();
 
 /** site.json, fetched again while it may change; and what went wrong with it. */
 export function useSite() {
@@ -17,13 +21,20 @@ export function useSite() {
     let over = false;
     const take = (found) => {
       setFailure(null);
+      lookNow = found.live ? again : lookNow;
       setSite((before) => (JSON.stringify(before) === JSON.stringify(found) ? before : found));
       if (!over && found.live && found.kind !== 'data') timer = setTimeout(again, growing(found) ? POLL : LOOK);
     };
-    const again = () => reload().then(take, (error) => {
-      setFailure(error.message);
-      if (!over) timer = setTimeout(again, 2 * POLL);
-    });
+    let asking = false;
+    const again = () => {
+      clearTimeout(timer);
+      if (asking || over) return;
+      asking = true;
+      reload().finally(() => { asking = false; }).then(take, (error) => {
+        setFailure(error.message);
+        if (!over) timer = setTimeout(again, 2 * POLL);
+      });
+    };
     loadSite().then(take, (error) => {
       setFailure(error.message);
       timer = setTimeout(again, POLL);
@@ -66,7 +77,7 @@ export function useLoaded(name, load) {
   return state;
 }
 
-/** Columns of models by key, as they arrive. */
+/** Models with their columns, as they arrive; one of which there is a newer version is as it was until that is there. */
 export function useModels(set, keys) {
   const [loaded, setLoaded] = useState({});
   const wanted = set ? set.models.filter((model) => model.ready && keys.includes(model.key)) : [];
@@ -74,13 +85,13 @@ export function useModels(set, keys) {
   useEffect(() => {
     const ends = wanted.map((model) => persist(
       () => loadModel(set, model),
-      (columns) => setLoaded((before) => ({ ...before, [`${set.key}/${model.key}`]: columns })),
+      (columns) => setLoaded((before) => ({ ...before, [`${set.key}/${model.key}`]: { ...model, columns } })),
       (error) => console.warn(error.message),
     ));
     return () => ends.forEach((end) => end());
   }, [name]);
   return useMemo(
-    () => wanted.map((model) => ({ ...model, columns: loaded[`${set.key}/${model.key}`] })).filter((model) => model.columns),
+    () => wanted.map((model) => loaded[`${set.key}/${model.key}`]).filter(Boolean),
     [name, loaded],
   );
 }

@@ -3,7 +3,7 @@ import { loadClasses, loadSet } from './data.js';
 import { Help } from './help.js';
 import { useLoaded, useModels, useSite } from './loaded.js';
 import { useRoute } from './route.js';
-import { announce, html, Link, render, useEffect, useErrorBoundary, useRef } from './ui.js';
+import { announce, html, Link, render, useEffect, useErrorBoundary, useMemo, useRef } from './ui.js';
 
 const PAGES = {
   overview: { title: 'Overview', load: () => import('./overview.js').then((module) => module.Overview) },
@@ -64,6 +64,8 @@ function App() {
   const query = set?.models.some((model) => model.key === asked.query.m) ? asked.query : { ...asked.query, m: null };
   const route = { ...asked, page, query, set: set?.key ?? null };
   const columns = useLoaded(set && `${set.key} ${set.version}`, () => loadSet(set));
+  // Pictures are those of the columns that are shown, also while newer columns are on their way.
+  const shownSet = useMemo(() => set && { ...set, version: columns.name?.slice(set.key.length + 1) }, [set, columns.name]);
   const classes = useLoaded(set?.space ?? null, () => loadClasses(set.space));
   const shown = shownKeys(set, page, query);
   const models = useModels(set, shown);
@@ -89,7 +91,7 @@ function App() {
   if (!set) return html`<${Message} title="Nothing to show" text=${site.live ? 'There is no finished part of a run yet.' : 'There is no data set here.'} />`;
   return html`<${Frame} site=${site} set=${set} route=${route}>
     ${failure && html`<p class="notice" role="status">The server does not answer. The page tries again by itself.</p>`}
-    ${here ? html`<${Page} key=${`${set.key} ${page}`} component=${component.value.found} site=${site} set=${set} columns=${columns.value}
+    ${here ? html`<${Page} key=${`${set.key} ${page}`} component=${component.value.found} site=${site} set=${shownSet} columns=${columns.value}
         classes=${classes.value ?? { keys: [], names: [], synonyms: [] }} models=${models} pending=${pending} route=${route} />`
       : error ? html`<${Message} title="Nothing to show" text=${error} />`
         : html`<main id="main" tabindex="-1"><p class="loading">Loading …</p></main>`}

@@ -20,10 +20,11 @@ function Numbers({ set, models }) {
       ${shown.map(([name, text]) => html`<th key=${name} scope="col" title=${text}>${name}</th>`)}
       <th scope="col">Look at</th></tr></thead>
     <tbody>${set.models.map((model) => {
-      const summary = loaded.get(model.key)?.columns.summary;
+      const held = loaded.get(model.key);
+      const summary = held?.columns.summary;
       return html`<tr key=${model.key}>
         <th scope="row" title=${model.spec}>${model.name}<span class="soft"> ${model.precision}</span></th>
-        <td><${Progress} set=${set} model=${model} /></td>
+        <td><${Progress} set=${set} model=${model} held=${held} /></td>
         ${shown.map(([name]) => html`<td key=${name}><${Share} share=${summary?.[name]} /></td>`)}
         <td class="links"><${Link} to=${{ page: 'grid', set: set.key, query: { m: model.key, right: 0 } }}>wrong at 1-crop<//>
           ${model.zooms > 1 && html` <${Link} to=${{ page: 'grid', set: set.key, query: { m: model.key, wins: '0' } }}>no zoom helps<//>`}</td>
@@ -40,11 +41,14 @@ function Share({ share }) {
     <${Bar} value=${share.value} low=${share.low} high=${share.high} /><small>${between} of ${countText(share.n)}</small></span>`;
 }
 
-function Progress({ set, model }) {
+function Progress({ set, model, held }) {
   if (model.error) return html`<span class="failed" title=${model.error}>cannot be read<small>${model.error}</small></span>`;
   if (!model.ready) return html`<span class="soft">reading …</span>`;
-  if (model.complete) return countText(model.images);
-  return html`<span class="running">${countText(model.images)} of ${countText(set.images)}<small>running</small></span>`;
+  const newest = !held || held.version === model.version;
+  if (model.complete && newest) return countText(model.images);
+  const of = held?.columns.summary?.['1-crop']?.n;
+  const behind = Number.isFinite(of) && of !== model.images;
+  return html`<span class="running">${countText(model.images)} of ${countText(set.images)}<small>${model.complete ? 'reading …' : 'running'}${behind ? `; numbers of ${countText(of)} so far` : ''}</small></span>`;
 }
 
 /** Winning zooms of all images, as rows of bars that lead to the images. */

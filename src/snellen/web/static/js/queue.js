@@ -132,8 +132,8 @@ export class Queue {
     let answer;
     try {
       answer = await this.#send(batch);
-    } catch (error) {
-      return `no answer from the server (${error?.message ?? error})`;
+    } catch {
+      return 'no answer from the server';
     }
     const { status, body } = answer;
     const told = typeof body?.error === 'string' ? body.error : `the server answered ${status}`;

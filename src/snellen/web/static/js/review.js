@@ -1,7 +1,8 @@
 // The page on which people decide over the images of a hard set.
 import { pictureUrl, thumbUrl } from './data.js';
 import * as api from './reviewapi.js';
-import { Agreement, Choices, Evidence, Name, Queue, Said, Totals } from './reviewparts.js';
+import { lookAgain } from './loaded.js';
+import { Agreement, Choices, Evidence, Name, Note, Queue, Said, Totals } from './reviewparts.js';
 import { reviewKeys } from './reviewkeys.js';
 import { ZoomMaps } from './reviewzooms.js';
 import { go } from './route.js';
@@ -11,6 +12,7 @@ import { announce, ClassNames, html, Link, useEffect, useKeys, useMemo, useReduc
 
 const POLL = 15000; // ms between looks at what others said
 const LINK = 300; // ms after which the link names the image; browsers take no more than 200 changes in half a minute
+const RETRY = 3000; // ms until a picture that did not come is asked for again; longer each time
 const SETTLE = 120; // ms on an image before its picture and examples are asked for
 const LISTS = {
   all: 'all images', undecided: 'undecided', conflicts: 'in conflict', unsure: 'I am unsure', mine: 'I have judged',
@@ -136,9 +138,9 @@ function Review({ site, set, columns, classes, route }) {
     </div>
     <${Totals} session=${session} />
     ${session.failure && html`<p class="review-fault" role="alert">${session.failure}</p>`}
-    ${row === null ? html`<p class="empty">There is no image in this list.</p>` : html`<div class="review-desk">
+    ${row === null ? html`<p class="empty">There is no image in this list.</p><${Note} session=${session} />` : html`<div class="review-desk">
       <figure class="review-picture">
-        <${Picture} key=${row} set=${set} row=${row} columns=${columns} settled=${settled} />
+        <${Picture} key=${`${row} ${set.version}`} set=${set} row=${row} columns=${columns} settled=${settled} />
         <figcaption><${Link} to=${{ page: 'image', set: set.key, row }}>${columns.id[row]}<//>
           <span class="soft"> ${columns.origins?.[columns.origin?.[row]] ?? ''} ${columns.width ? `${columns.width[row]} × ${columns.height[row]}` : ''}</span>
         </figcaption>
@@ -150,8 +152,9 @@ function Review({ site, set, columns, classes, route }) {
           ${[['keep', 'k'], ['drop', 'd'], ['unsure', 'u']].map(([word, key]) => html`<button key=${word} type="button"
             onClick=${pressed(() => session.give(word))}>${word} <kbd>${key}</kbd></button>`)}
           <button type="button" onClick=${pressed(() => session.undo())}>undo <kbd>z</kbd></button>
-          <button type="button" onClick=${pressed(() => session.nextOpen())}>next <kbd>n</kbd></button>
+          <button type="button" onClick=${pressed(() => session.nextOpen() || session.tell('Nothing in this list waits for you.'))}>next <kbd>n</kbd></button>
         </div>`}
+        <${Note} session=${session} />
         <${Choices} session=${session} site=${site} classes=${classes} ids=${choices()} labels=${columns.labels[row].length} settled=${settled} choose=${pressed} />
         ${session.canGive && html`<div class="review-chosen">
           <h2>Relabel <kbd>r</kbd></h2>
@@ -159,7 +162,8 @@ function Review({ site, set, columns, classes, route }) {
             <button type="button" title="take it out" onClick=${() => session.toggle(id)}>${classes.names[id]} ×</button></li>`)}</ul>
           <${ClassField} field=${field} picker=${session.picker} matches=${() => found(index, session.picker.text)}
             classes=${classes} onPick=${(id) => session.draft.labels.includes(classes.keys[id]) || session.toggle(id)}
-            onRemoveLast=${() => session.removeLast()} onDone=${() => give('relabel')} onLeave=${leave} onType=${() => session.changed()} />
+            onRemoveLast=${() => session.removeLast()} onDone=${() => give('relabel')} onLeave=${leave} onType=${() => session.tell('')}
+            onNone=${(text) => session.tell(`There is no class “${text}”.`)} />
           <button type="button" class="main" disabled=${!ids.length} onClick=${pressed(() => session.give('relabel'))}>relabel <kbd>↵</kbd></button>
           <label class="review-reason">Reason <kbd>c</kbd>
             <input ref=${reason} type="text" maxlength="10000" value=${session.draft.reason}
@@ -175,11 +179,19 @@ function Review({ site, set, columns, classes, route }) {
   </div>`;
 }
 
-/** The thumbnail at once, the picture when somebody stays. */
+/** The thumbnail at once, the picture when somebody stays. One that does not come may be of data that are not there any more. */
 function Picture({ set, row, columns, settled }) {
-  const [failed, setFailed] = useState(false);
+  const [failed, setFailed] = useState(0);
+  const [attempt, setAttempt] = useState(0);
+  useEffect(() => {
+    if (!failed) return undefined;
+    lookAgain();
+    const timer = setTimeout(() => setAttempt((count) => count + 1), RETRY * Math.min(failed, 10));
+    return () => clearTimeout(timer);
+  }, [failed]);
   const wrong = columns.error?.[row];
-  if (wrong || failed) return html`<p class="review-none">${wrong ?? 'This image cannot be shown.'}</p>`;
-  return html`<img src=${settled ? pictureUrl(set, row) : thumbUrl(set, row)} alt=${`image ${columns.id[row]}`}
-    width=${columns.width?.[row] || null} height=${columns.height?.[row] || null} onError=${() => settled && setFailed(true)} />`;
+  if (wrong) return html`<p class="review-none">${wrong}</p>`;
+  return html`${failed > 0 && html`<p class="review-none">This image cannot be shown at the moment; it is asked for again.</p>`}
+    <img key=${attempt} hidden=${failed > 0} onLoad=${() => setFailed(0)} src=${settled ? pictureUrl(set, row) : thumbUrl(set, row)} alt=${`image ${columns.id[row]}`}
+    width=${columns.width?.[row] || null} height=${columns.height?.[row] || null} onError=${() => settled && setFailed((count) => count + 1)} />`;
 }

@@ -14,7 +14,7 @@ export function newClient() {
 /** What stands: `{tag, body}`; null where it is what `tag` named. */
 export async function state(site, tag) {
   const answer = await fetch(site.live ? 'api/verdicts' : 'data/verdicts.json', { cache: 'no-cache', signal: AbortSignal.timeout(PATIENCE) });
-  if (!answer.ok) throw new Error(`the verdicts cannot be read: the server answered ${answer.status}`);
+  if (!answer.ok) throw Object.assign(new Error(`The verdicts cannot be read: the server answered ${answer.status}.`), { told: true });
   const found = answer.headers.get('etag');
   return found !== null && found === tag ? null : { tag: found, body: await answer.json() };
 }

@@ -7,7 +7,7 @@ const once = (run) => (event) => {
 /** The list for `useKeys`. choices(): ids that the digits stand for; focusLabels(), focusReason(): go to the fields. */
 export function reviewKeys(session, { choices, focusLabels, focusReason }) {
   const moves = [
-    { keys: ['n'], text: 'Next one that waits for you', run: () => session.nextOpen() || session.say('Nothing in this list waits for you.') },
+    { keys: ['n'], text: 'Next one that waits for you', run: () => session.nextOpen() || session.tell('Nothing in this list waits for you.') },
     { keys: ['ArrowRight', 'j'], text: 'Next image', run: () => session.step(1) },
     { keys: ['ArrowLeft', 'h'], text: 'Image before', run: () => session.step(-1) },
     { keys: ['o'], text: 'Show what others said; a verdict then replaces it', run: once(() => session.toggleOthers()) },

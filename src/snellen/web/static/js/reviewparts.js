@@ -11,6 +11,10 @@ const EXAMPLES = 3;
 export function Name({ session }) {
   const [text, setText] = useState(session.reviewer);
   const [open, setOpen] = useState(!session.reviewer);
+  const field = useRef(null);
+  useEffect(() => { // somebody gave a verdict without a name
+    if (session.nameless) field.current?.focus();
+  }, [session.nameless]);
   const fault = open && text ? nameFault(text, session.tally.reviewers) : '';
   const ready = session.loaded && text && !fault; // until then nobody knows which names there are
   if (!open) {
@@ -32,13 +36,17 @@ export function Name({ session }) {
     setOpen(false);
   };
   return html`<form class="review-name" onSubmit=${done}>
-    <label>Reviewer <input type="text" list="review-names" value=${text} aria-invalid=${fault ? 'true' : null} autocomplete="off"
+    <label>Reviewer <input ref=${field} type="text" list="review-names" value=${text}
+      aria-invalid=${fault || (session.nameless && !text) ? 'true' : null} autocomplete="off"
       aria-describedby="review-name-fault" onInput=${(event) => setText(event.target.value)} /></label>
     <datalist id="review-names">${session.tally.reviewers.map((name) => html`<option key=${name} value=${name}></option>`)}</datalist>
     <button type="submit" disabled=${!ready}>Begin</button>
     <span id="review-name-fault" class="review-fault">${fault}</span>
   </form>`;
 }
+
+/** What the last action came to. The line has its place also while it is empty: nothing jumps. */
+export const Note = ({ session }) => html`<p class="review-note" role="status">${session.note}</p>`;
 
 /** Whether everything is stored, and what to do where it is not. */
 export function Queue({ session }) {
@@ -57,7 +65,7 @@ export function Queue({ session }) {
     ${!session.canGive ? 'read-only'
       : !count ? 'all stored'
         : queue.failures ? html`${count} not stored yet: ${queue.error}. ${queue.kept ? 'They are kept in this browser and sent' : 'Leave this page open; they are sent'}
-            again in ${wait} s. <button type="button" class="quiet" onClick=${() => queue.retry()}>try now</button>`
+            ${' '}again in ${wait} s. <button type="button" class="quiet" onClick=${() => queue.retry()}>try now</button>`
           : `${count} on the way`}
   </span>
   ${[...queue.refused].map(([key, { verdict, error }]) => html`<p key=${key} class="review-fault" role="alert">

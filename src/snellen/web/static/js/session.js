@@ -3,9 +3,10 @@
 import { History } from './history.js';
 import { Queue } from './queue.js';
 import { newClient } from './reviewapi.js';
-import { keyOf, listed, nextIn, remembered, seen, undoing } from './standing.js';
+import { isUndone, keyOf, listed, nextIn, remembered, seen, undoing } from './standing.js';
 import { Tally } from './tally.js';
 
+const NO_NAME = 'A verdict has a name: write who you are into “Reviewer” and press Begin.';
 
 export class Session {
   #listeners = new Set(); #client = newClient(); #seq = 0; #last = 0; #tag = null; #stored = 0; #asking = null; #gone = new Set();
@@ -16,10 +17,12 @@ export class Session {
   /** What is being made for the image under the cursor. */
   draft = { labels: [], reason: '' }; othersShown = false;
   picker = { text: '', at: 0 };
+  /** What the last action came to, as a line that everybody sees until the next; and how often a name was missed. */
+  note = ''; nameless = 0;
 
   /**
    * name: of the hard set. api: `{state(tag), post(verdicts)}`. storage, memory: as localStorage and sessionStorage, or null.
-   * say(text): tells the reader something.
+   * say(text): says something to those who hear the page; the others see it.
    */
   constructor({ name, columns, classes, canGive, api, storage, memory, locks = null, say }) {
     Object.assign(this, { columns, classes, canGive, api, say });
@@ -49,6 +52,12 @@ export class Session {
     for (const listener of [...this.#listeners]) listener();
   }
 
+  /** Shows a line, until the next action. */
+  tell(text) {
+    this.note = text;
+    this.changed();
+  }
+
   /** The position under the cursor; null where the list is empty. */
   get row() {
     return this.list[this.place] ?? null;
@@ -75,7 +84,7 @@ export class Session {
   setReviewer(name) {
     this.tally.reviewer = name;
     this.tally.countAll();
-    this.changed();
+    this.tell('');
   }
 
   /** Goes through other images, or in another order; stays at the same image where it is among them. */
@@ -128,7 +137,8 @@ export class Session {
     const labels = word === 'relabel' ? [...this.draft.labels].sort() : [];
     const fault = this.#fault(row, word, labels);
     if (fault) {
-      this.say(fault);
+      if (fault === NO_NAME) this.nameless += 1;
+      this.tell(fault);
       return false;
     }
     const replaced = this.seen(row);
@@ -140,7 +150,7 @@ export class Session {
     if (this.nextOpen()) this.say(`${word}. Now ${this.#here()}`);
     else {
       this.#moveTo(this.place);
-      this.say('Nothing in this list waits for you any more.');
+      this.tell('Nothing in this list waits for you any more.');
     }
     return true;
   }
@@ -148,25 +158,24 @@ export class Session {
   /** Takes the last verdict of this page back, by another one; the cursor goes to its image. */
   undo() {
     if (!this.loaded) { // what was said of the image is not known yet
-      this.say('The verdicts are still loading.');
+      this.tell('The verdicts are still loading.');
       return;
     }
     const entry = this.history.last(this.reviewer, this.tally.at);
     if (!entry || !this.canGive) {
-      this.say('There is nothing to undo.');
+      this.tell('There is nothing to undo.');
       return;
     }
     const row = this.tally.at.get(entry.id);
     this.goTo(row);
     if (!this.tally.standing(row).some((one) => one.key === entry.key)) {
       this.history.remove(entry);
-      this.say('This verdict was replaced elsewhere; it is not undone.');
+      this.tell('This verdict was replaced elsewhere; it is not undone.');
     } else {
       const said = undoing(entry);
       this.history.remove(entry, keyOf(this.#add(row, said, [entry.key])));
-      this.say(`Undone: ${said.verdict} again.`);
+      this.tell(isUndone(said) ? 'Undone: it waits for you again.' : `Undone: ${said.verdict} again.`);
     }
-    this.changed();
   }
 
   /** Adds a class to the labels of the draft, or takes it out. */
@@ -174,17 +183,17 @@ export class Session {
     const key = this.classes.keys[id];
     const { labels } = this.draft;
     this.draft.labels = labels.includes(key) ? labels.filter((one) => one !== key) : [...labels, key];
-    this.changed();
+    this.tell('');
   }
 
   removeLast() {
     this.draft.labels = this.draft.labels.slice(0, -1);
-    this.changed();
+    this.tell('');
   }
 
   toggleOthers() {
     this.othersShown = !this.othersShown;
-    this.changed();
+    this.tell('');
   }
 
   /** Asks the server what stands. */
@@ -204,11 +213,12 @@ export class Session {
       if (answer) {
         this.#tag = answer.tag;
         this.tally.read(answer.body);
+        this.#follow();
       }
       for (const key of gone) this.#forget(key); // what other pages sent stands there now
       this.loaded = true;
     } catch (error) {
-      this.failure = String(error?.message ?? error);
+      this.failure = error?.told ? error.message : 'The server does not answer; what others say is not known at the moment.';
     }
     this.changed();
   }
@@ -218,6 +228,7 @@ export class Session {
     this.#stored += 1;
     this.#tag = null;
     for (const id of this.tally.take(body)) this.tally.count(this.tally.at.get(id));
+    this.#follow();
   }
 
   #forget(key) {
@@ -230,7 +241,7 @@ export class Session {
   #fault(row, word, labels) {
     if (!this.canGive) return 'This page is read-only.';
     if (row === null) return 'There is no image in this list.';
-    if (!this.reviewer) return 'Say who you are first.';
+    if (!this.reviewer) return NO_NAME;
     if (!this.loaded) return 'The verdicts are still loading.';
     if (word === 'relabel' && !labels.length) return 'Choose a label first.';
     return labels.length && labels.join() === [...this.keysOf(row)].sort().join() ? 'These are the labels it has: keep it, or choose others.' : '';
@@ -258,12 +269,20 @@ export class Session {
     this.draft = { labels: [], reason: '' };
     this.othersShown = false;
     Object.assign(this.picker, { text: '', at: 0 });
-    this.changed();
+    this.tell('');
   }
 
-  #listed() {
+  /** Images that came to belong to the list join it, in their places; none goes while somebody is at it. */
+  #follow() {
+    if (this.show === 'all') return;
+    const row = this.row;
+    this.list = this.#listed(new Set(this.list));
+    this.place = Math.max(0, this.list.indexOf(row));
+  }
+
+  #listed(stay = new Set()) {
     const of = (row) => ({ ...this.tally.states[row], mine: this.tally.mine[row] });
-    return listed(this.count, this.show, this.sort, of, this.columns.suspect);
+    return listed(this.count, this.show, this.sort, of, this.columns.suspect, stay);
   }
 }
 

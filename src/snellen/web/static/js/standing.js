@@ -24,9 +24,13 @@ export function decided(stand) {
   return { status: deciding.length && !conflict ? STATUS_OF[deciding[0].verdict] : 'undecided', conflict };
 }
 
+const UNDONE = 'undone';
+/** Whether a verdict is what undoing leaves where nothing stood: who gave it has said nothing of the image. */
+export const isUndone = (one) => one.verdict === 'unsure' && one.reason === UNDONE;
+
 /** How far one reviewer is with an image: 0 nothing said, 1 unsure, 2 decided. */
 export function progress(stand, reviewer) {
-  const own = stand.filter((one) => one.reviewer === reviewer);
+  const own = stand.filter((one) => one.reviewer === reviewer && !isUndone(one));
   return own.some((one) => one.verdict !== 'unsure') ? 2 : own.length ? 1 : 0;
 }
 
@@ -53,7 +57,7 @@ export function remembered(verdict, replaced) {
  */
 export function undoing({ before, others }) {
   if (before && !others) return { verdict: before.verdict, labels: [...before.labels], reason: before.reason };
-  return { verdict: 'unsure', labels: [], reason: 'undone' };
+  return { verdict: 'unsure', labels: [], reason: UNDONE };
 }
 
 /** The next entry of a list after a place, round its end, for which a test holds; null where there is none. */
@@ -65,8 +69,11 @@ export function nextIn(list, place, test) {
   return null;
 }
 
-/** Positions to go through, in order. `of(position)` gives `{status, conflict, mine}`; suspect: scores or undefined. */
-export function listed(count, show, sort, of, suspect) {
+/**
+ * Positions to go through, in order. `of(position)` gives `{status, conflict, mine}`; suspect: scores or
+ * undefined; stay: a Set of positions that are in it anyway.
+ */
+export function listed(count, show, sort, of, suspect, stay = new Set()) {
   const tests = {
     conflicts: (one) => one.conflict,
     undecided: (one) => one.status === 'undecided',
@@ -74,7 +81,7 @@ export function listed(count, show, sort, of, suspect) {
     mine: (one) => one.mine > 0,
   };
   const test = tests[show] ?? (STATUSES.includes(show) ? (one) => one.status === show : () => true);
-  const list = Array.from({ length: count }, (_, k) => k).filter((k) => test(of(k)));
+  const list = Array.from({ length: count }, (_, k) => k).filter((k) => stay.has(k) || test(of(k)));
   if (sort === 'suspect' && suspect) {
     const score = (k) => (Number.isFinite(suspect[k]) ? suspect[k] : -Infinity);
     list.sort((a, b) => score(b) - score(a) || a - b);

@@ -46,9 +46,10 @@ function rankOf({ key, name, synonyms }, query, words) {
  * The field for labels: a combobox.
  *
  * What is typed is in `picker` at once, not after the next drawing: keys may come faster than that.
- * picker: `{text, at}`; matches(): ids for its text; onPick(id), onRemoveLast(), onDone(), onLeave(), onType(): what keys do.
+ * picker: `{text, at}`; matches(): ids for its text; onPick(id), onRemoveLast(), onDone(), onLeave(), onType(),
+ * onNone(text): what keys do.
  */
-export function ClassField({ field, picker, matches, classes, onPick, onRemoveLast, onDone, onLeave, onType }) {
+export function ClassField({ field, picker, matches, classes, onPick, onRemoveLast, onDone, onLeave, onType, onNone }) {
   const shown = matches();
   const list = useRef(null);
   useLayoutEffect(() => {
@@ -68,6 +69,7 @@ export function ClassField({ field, picker, matches, classes, onPick, onRemoveLa
       Enter: () => {
         if (!picker.text.trim()) onDone();
         else if (ids.length) pick(ids[Math.min(picker.at, ids.length - 1)]);
+        else onNone(picker.text.trim());
       },
       ArrowDown: () => move(1),
       ArrowUp: () => move(-1),
@@ -79,9 +81,9 @@ export function ClassField({ field, picker, matches, classes, onPick, onRemoveLa
     }
     if (!keys[event.key]) return;
     event.preventDefault();
+    onType();
     keys[event.key]();
     event.target.value = picker.text;
-    onType();
   };
   const onInput = (event) => {
     picker.text = event.target.value;
