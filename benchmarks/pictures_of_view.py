@@ -24,7 +24,9 @@ sys.path.insert(0, str(HERE.parents[1] / "tests" / "helpers"))
 from browser import chromium  # noqa: E402
 
 SIZES = {"phone": (390, 844), "desk": (1400, 900), "4k": (3840, 2160)}
-SETTLED = 1500  # milliseconds after the last request
+SETTLED = 1500  # milliseconds after all is there
+LOADED = """!/(Loading|reading) …/.test(document.body.innerText)
+    && [...document.images].every((image) => image.complete || image.loading === 'lazy')"""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def main() -> None:
     targets = [(options.out, RUNS), *([(options.hard, HARD)] if options.hard else [])]
     with chromium() as browser:
         for target, views in targets:
-            with served(target) as address:
+            with served(target, *(("--reviewer", "Ada") if target == options.hard else ())) as address:
                 for view in variants(views) if options.all else views:
                     take(browser, address, view, options.output / f"view-{view.name}.png")
 
@@ -73,11 +75,11 @@ def variants(views: tuple[View, ...]) -> Iterator[View]:
 
 
 @contextlib.contextmanager
-def served(target: str) -> Iterator[str]:
+def served(target: str, *more: str) -> Iterator[str]:
     """The address of `snellen view` on a target, with a cache of its own."""
     with tempfile.TemporaryDirectory() as cache:
         command = [sys.executable, "-m", "snellen.cli", "view", target, "--no-open", "--port", "0", "--cache", cache]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen([*command, *more], stdout=subprocess.PIPE, text=True)
         try:
             assert process.stdout is not None
             found = next((link for line in process.stdout if (link := re.search(r"http://\S+", line))), None)
@@ -99,7 +101,10 @@ def take(browser: Any, address: str, view: View, path: Path) -> None:
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(address + view.link)
     page.wait_for_selector("main h1")
-    page.wait_for_timeout(SETTLED)
+    settled = 0
+    while settled < 2:  # the page allows no function that waits inside it
+        page.wait_for_timeout(SETTLED)
+        settled = settled + 1 if page.evaluate(LOADED) else 0
     for key in view.keys:
         page.keyboard.press(key)
         page.wait_for_timeout(SETTLED // 3)
