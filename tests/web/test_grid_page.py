@@ -472,7 +472,7 @@ def test_numbers_and_the_images_they_are_of_are_of_one_version(browser, tmp_path
         seen.page.get_by_text("60 of 60reading …; numbers of 10 so far").wait_for(timeout=5000)
         assert "50.0 %" in line.inner_text()
         held[0].continue_()
-        seen.page.get_by_text("25.0 %").wait_for()
+        seen.page.get_by_text("25.0 %", exact=True).wait_for()
         assert line.locator("td").first.inner_text() == "60"
         assert seen.complaints == []
 

@@ -5,7 +5,7 @@ import { lookAgain } from './loaded.js';
 import { Agreement, Choices, Evidence, Name, Note, Queue, Said, Totals } from './reviewparts.js';
 import { reviewKeys } from './reviewkeys.js';
 import { ZoomMaps } from './reviewzooms.js';
-import { go } from './route.js';
+import { go, parse } from './route.js';
 import { Session } from './session.js';
 import { ClassField, found, indexed } from './typeahead.js';
 import { announce, ClassNames, html, Link, useEffect, useKeys, useMemo, useReducer, useRef, useState } from './ui.js';
@@ -64,6 +64,7 @@ function useSession(site, set, columns, classes) {
 /** The link names the image under the cursor, a while after it came to rest; a link that is followed moves it. */
 function useLink(session, set, route) {
   const written = useRef(null);
+  const followed = useRef(false); // before it was, nothing is written over it
   useEffect(() => {
     const show = Object.hasOwn(LISTS, route.query.show ?? '') ? route.query.show : 'all';
     const sort = route.query.sort === 'suspect' ? 'suspect' : 'order';
@@ -71,10 +72,12 @@ function useLink(session, set, route) {
     if (show !== session.show || sort !== session.sort) session.setList(show, sort);
     if (route.row !== null && route.row !== written.current) session.goTo(route.row);
     written.current = route.row;
+    followed.current = true;
   }, [session.loaded, route.row, route.query.show, route.query.sort]);
   useEffect(() => {
     const timer = setTimeout(() => {
-      if (!session.loaded || session.row === null || session.row === route.row) return;
+      if (!followed.current || !session.loaded || session.row === null || session.row === route.row) return;
+      if (parse(location.hash).row !== route.row) return; // a link was just followed, and is not drawn yet
       written.current = session.row;
       go({ ...route, set: set.key, row: session.row }, { replace: true });
     }, LINK);
