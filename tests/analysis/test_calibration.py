@@ -43,7 +43,7 @@ def test_equals_a_loop(answers):
         assert math.isnan(found.ece)
         return
     error, counts = by_loop(confidence.tolist(), right.tolist())
-    assert found.ece == pytest.approx(error, abs=1e-6)
+    assert found.ece == pytest.approx(error, abs=1e-9, rel=1e-9)
     assert [row.n for row in found.bins] == counts
 
 
