@@ -7,7 +7,7 @@ import io
 import json
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,11 +164,18 @@ def _picture(k: int) -> bytes:
     return buffer.getvalue()
 
 
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Any server of files, which prints nothing."""
+
+    def log_message(self, *message: Any) -> None:
+        pass
+
+
 @contextlib.contextmanager
 def serve(folder: Path) -> Iterator[str]:
     """The address of a server of the page with the data files of a folder; small pictures are made by row."""
 
-    class Handler(http.server.SimpleHTTPRequestHandler):
+    class Handler(Quiet):
         protocol_version = "HTTP/1.1"
 
         def translate_path(self, path: str) -> str:
@@ -194,16 +201,20 @@ def serve(folder: Path) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(data)
 
-        def log_message(self, *message: Any) -> None:
-            pass
-
     Handler.extensions_map = Handler.extensions_map | {".js": "text/javascript"}
+    with listening(Handler) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def listening(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a server on this machine that answers by a handler, while the block lasts."""
 
     class Server(http.server.ThreadingHTTPServer):
         def handle_error(self, request: Any, address: Any) -> None:
             """A browser that closes, or scrolls on, breaks connections off."""
 
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

@@ -6,7 +6,6 @@ import shutil
 from urllib.parse import parse_qs
 
 import pytest
-from browser import chromium
 from view_site import HOSTILE, make_site, open_page, serve
 
 N = 3000
@@ -39,12 +38,6 @@ ANSWER = """([find, event, value]) => new Promise((resolve) => {
   Object.getOwnPropertyDescriptor(Object.getPrototypeOf(field), 'value').set.call(field, value);
   field.dispatchEvent(new Event(event, { bubbles: true }));
 })"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

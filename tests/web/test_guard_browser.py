@@ -7,7 +7,6 @@ import threading
 
 import pytest
 import uvicorn
-from browser import chromium
 from hard_set import images_of, verdict_on, write_hard_set
 from page import MadeUpSet, served
 
@@ -16,12 +15,6 @@ from snellen.web.app import create_app
 from snellen.web.rules import rules_for
 
 TOKEN = "a-token-that-nobody-guesses"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 @contextlib.contextmanager

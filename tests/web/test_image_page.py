@@ -9,7 +9,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from browser import chromium
 from scipy.stats import binomtest
 from view_site import STATIC, make_site, open_page, serve
 
@@ -99,12 +98,6 @@ def answers(site):
 @pytest.fixture(scope="module")
 def address(site, answers):
     with serve(site.folder) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
         yield found
 
 

@@ -1,20 +1,16 @@
 """The page of one image before the real server, and as an export: views to the pixel, windows, answers of a run."""
 
 import base64
-import contextlib
 import functools
-import http.server
 import subprocess
-import threading
 
 import numpy as np
 import photo_runs
 import pytest
-from browser import chromium
 from photo_runs import CLASSES, paint, photo_run
 from PIL import Image
 from review_site import COMMAND, server_of
-from view_site import open_page
+from view_site import Quiet, listening, open_page
 
 from snellen.store import load_run
 from snellen.zoom import PAPER_GRID, Grid, ViewRule
@@ -68,12 +64,6 @@ def out(tmp_path_factory):
 def address(out, tmp_path_factory):
     with server_of(out, tmp_path_factory.mktemp("cache")) as running:
         yield running.address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 def of(model):
@@ -161,7 +151,10 @@ def test_in_an_export_the_picture_with_the_window_stands_for_the_view(browser, o
     site = tmp_path / "site"
     command = (*COMMAND, str(out), "--export", str(site), "--cache", str(tmp_path / "cache"))
     subprocess.run(command, check=True, capture_output=True, timeout=60)
-    with file_server(site) as where, open_page(browser, f"{where}#/s0/image/2") as seen:
+    with (
+        listening(functools.partial(Quiet, directory=str(site))) as where,
+        open_page(browser, f"{where}#/s0/image/2") as seen,
+    ):
         page = seen.page
         page.wait_for_selector(f"{of(1)} .heat-cell", timeout=START)
         check_answers(page, out, 2)
@@ -173,20 +166,3 @@ def test_in_an_export_the_picture_with_the_window_stands_for_the_view(browser, o
         left, top = rule.window(across, down)
         assert drawn_window(page) == pytest.approx([left / across, top / down, 224 / across, 224 / down])
         assert seen.complaints == seen.requests == []
-
-
-@contextlib.contextmanager
-def file_server(folder):
-    """Any server of files."""
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-    finally:
-        server.shutdown()
-        server.server_close()

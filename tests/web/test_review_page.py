@@ -7,7 +7,6 @@ import subprocess
 import uuid
 
 import pytest
-from browser import chromium
 from hard_set import verdict_on
 from review_site import COMMAND, open_review, pictures, server_of, wait_stored
 from view_site import serve
@@ -18,12 +17,6 @@ from snellen.mining.log import append, read_log
 from snellen.mining.sheet import sheet
 
 WORDS = {"k": "keep", "d": "drop", "u": "unsure"}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

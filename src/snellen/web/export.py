@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +151,8 @@ def _write_images(target: Target, images: Images, fresh: Path) -> None:
     def jobs() -> Iterator[tuple[str, Callable[[], Content]]]:
         for key, one in target.sets.items():
             for row in range(len(one)):
-                yield f"thumbs/{key}/{row}.jpg", lambda key=key, row=row: images.thumb(key, row)  # type: ignore[misc]
-                yield f"pictures/{key}/{row}.jpg", lambda key=key, row=row: images.picture(key, row)  # type: ignore[misc]
+                yield f"thumbs/{key}/{row}.jpg", partial(images.thumb, key, row)
+                yield f"pictures/{key}/{row}.jpg", partial(images.picture, key, row)
 
     for key in target.sets:
         for kind in ("thumbs", "pictures"):

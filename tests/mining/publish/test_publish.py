@@ -323,13 +323,10 @@ def test_a_border_goes_where_images_are_encoded_anew():
     assert (cut.width, cut.height, cut.suffix) == (26, 16, "png")
 
 
-def test_into_a_store(hard, pictures, tmp_path, monkeypatch):
+def lose_the_third_file(monkeypatch):
+    """The store goes away when the third file is put there, once."""
     from fsspec.implementations.memory import MemoryFileSystem
 
-    MemoryFileSystem.store.clear()
-    monkeypatch.setenv("SNELLEN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(publish_write, "SHARD_BYTES", 20_000)
-    out, options = place("memory://bucket/out"), publish_options(pictures)
     real, count = MemoryFileSystem.put_file, 0
 
     def broken(self, *arguments, **keywords):
@@ -339,8 +336,18 @@ def test_into_a_store(hard, pictures, tmp_path, monkeypatch):
             raise OSError(5, "the network is gone")
         return real(self, *arguments, **keywords)
 
-    monkeypatch.setattr("snellen.trouble.PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(MemoryFileSystem, "put_file", broken)
+
+
+def test_into_a_store(hard, pictures, tmp_path, monkeypatch):
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    MemoryFileSystem.store.clear()
+    monkeypatch.setenv("SNELLEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(publish_write, "SHARD_BYTES", 20_000)
+    out, options = place("memory://bucket/out"), publish_options(pictures)
+    monkeypatch.setattr("snellen.trouble.PATIENCE_SECONDS", 0.0)
+    lose_the_third_file(monkeypatch)
     with pytest.raises(Stopped):
         publish(hard[0], out, options)
     with pytest.raises(DataError, match="only a part of"):
@@ -367,16 +374,8 @@ def test_a_copy_into_a_store_goes_on_with_the_same_data_alone(hard, pictures, tm
     monkeypatch.setenv("SNELLEN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(publish_write, "SHARD_BYTES", 20_000)
     monkeypatch.setattr("snellen.trouble.PATIENCE_SECONDS", 0.0)
-    out, options, count, real = place("memory://mixed/out"), publish_options(pictures), 0, MemoryFileSystem.put_file
-
-    def broken(self, *arguments, **keywords):
-        nonlocal count
-        count += 1
-        if count == 3:
-            raise OSError(5, "the network is gone")
-        return real(self, *arguments, **keywords)
-
-    monkeypatch.setattr(MemoryFileSystem, "put_file", broken)
+    out, options = place("memory://mixed/out"), publish_options(pictures)
+    lose_the_third_file(monkeypatch)
     with pytest.raises(Stopped):
         publish(hard[0], out, options)
     before = set(MemoryFileSystem.store)
