@@ -15,7 +15,7 @@ def main():
         subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py")), *sys.argv[1:]], check=True)
     for name in ("rendering", "view"):
         subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py")), sys.argv[1]], check=True)
-    for name in ("score", "analysis", "cover", "planner", "scaling"):
+    for name in ("score", "analysis", "cover", "planner", "scaling", "mining_scale"):
         subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py"))], check=True)
 
 

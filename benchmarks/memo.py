@@ -1,8 +1,9 @@
-"""MEMO against a plain loop (a copy of the network, one image, eager): time, answers and logits; what views cost.
+r"""MEMO against a plain loop (a copy of the network, one image, eager): time, answers and logits; what views cost.
 
 By both augmentations; the loop is given the same random views.
 
-python benchmarks/memo.py DATA --checkpoint FILE [--images 50] [--views 64] [--exact 5]
+python benchmarks/memo.py DATA --checkpoint FILE [--images 50] [--views 64] [--exact 5] \
+    [--model mobilenetv2_100] [--augment rrc]
 """
 
 import copy
@@ -108,16 +109,16 @@ def rounding(spec, paths, rows, views, count):
         yield exact, rows[k]["rrc"], sided, rows[k]["rrc", "fp32"].logits
 
 
-def measure(spec, paths, views):
+def measure(spec, paths, views, augments):
     """For each image in turn: what the plain loop and Snellen answer by each augmentation, and their seconds.
 
     A row has the plain loop's logits under the augmentation, Snellen's answer under augmentation and precision, and
     seconds under the same with `s` behind.
     """
     loaded = load(parse_spec(spec))
-    settings = {augment: replace(memo_preset("released", augment), views=views) for augment in AUGMENTS}
+    settings = {augment: replace(memo_preset("released", augment), views=views) for augment in augments}
     memos = {}
-    for augment, precision in itertools.product(AUGMENTS, PRECISIONS):
+    for augment, precision in itertools.product(augments, PRECISIONS):
         memo = Memo(loaded.module, settings[augment], mean=loaded.mean, std=loaded.std, precision=precision)
         memos[augment, precision] = memo
         start = time.perf_counter()
@@ -159,36 +160,44 @@ def main():
     parser.add_argument("--images", type=int, default=50)
     parser.add_argument("--views", type=int, default=64)
     parser.add_argument("--exact", type=int, default=5, help="images for which the loop runs in float64 too")
+    parser.add_argument("--model", choices=("efficientnet_lite0", "mobilenetv2_100"), help="one of the two alone")
+    parser.add_argument("--augment", choices=AUGMENTS, help="one of the two alone; rrc for the table of rounding")
     options = parser.parse_args()
+    augments = (options.augment,) if options.augment else AUGMENTS
     paths = sorted(options.data.glob("*/*"))
     paths = paths[:: max(1, len(paths) // options.images)][: options.images]
     specs = {
         "efficientnet_lite0": "embedded/efficientnet_lite0",
         "mobilenetv2_100": common.mobilenet(options.checkpoint),
     }
-    found = {name: measure(spec, paths, options.views) for name, spec in specs.items()}
+    specs = {options.model: specs[options.model]} if options.model else specs
+    found = {name: measure(spec, paths, options.views, augments) for name, spec in specs.items()}
 
     columns = ("model", "views", "precision", "plain loop, ms", "Snellen, ms")
     columns += ("ratio", "equal answers", "logits apart", "of size")
-    variants = list(itertools.product(AUGMENTS, PRECISIONS))
+    variants = list(itertools.product(augments, PRECISIONS))
     rows = [against_plain(name, rows, *variant) for name, rows in found.items() for variant in variants]
     common.show(f"An image, {options.views} views, medians of {len(paths)}; the plain loop in float32", columns, rows)
 
     table = []
     for name, rows in found.items():
         whole = {}
-        for augment in AUGMENTS:
+        for augment in augments:
             parts = [
                 common.median([getattr(row[augment, "fp32"], part) for row in rows])
                 for part in ("augment_ms", "cut_ms", "adapt_ms")
             ]
             whole[augment] = (parts[0], sum(parts))
             table.append([name, augment, *(f"{ms:.0f}" for ms in (*parts, sum(parts)))])
+        if len(augments) < len(AUGMENTS):
+            continue
         ratios = [f"{a / b:.2f} ×" for a, b in zip(whole["augmix"], whole["rrc"], strict=True)]
         table.append([name, "augmix / rrc", ratios[0], "", "", f"{ratios[1]} (published: {PUBLISHED:.2f} ×)"])
     columns = ("model", "views", "augmentation", "cutting the centre", "adaptation", "whole")
     common.show("What an image costs, ms", columns, table)
 
+    if "rrc" not in augments or not options.exact:
+        return
     table = []
     for name, spec in specs.items():
         passes = rounding(spec, paths, found[name], options.views, options.exact)

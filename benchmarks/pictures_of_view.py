@@ -44,10 +44,11 @@ RUNS = (
     View("overview", "#/s0/overview"),
     View("grid", "#/s0/grid"),
     View("image", "#/s0/image/0"),
+    View("confusions", "#/s0/confusions"),
     View("compare", "#/s0/compare"),
     View("phone", "#/s0/grid", size="phone", scheme="dark"),
 )
-HARD = (View("review", "#/s0/review"),)
+HARD = (View("review", "#/s0/review"), View("hard", "#/s0/overview"))
 
 
 def main() -> None:

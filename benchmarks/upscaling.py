@@ -30,7 +30,7 @@ with Image.open(photograph) as image:
     image = image.convert("RGB").resize((int(width), height), Image.Resampling.LANCZOS)
 network = load_network(Path(weights)) if weights else None
 if whole == "whole":
-    upscale.bands.__defaults__ = (10**6, 0)
+    upscale.bands.__defaults__ = (10**6, 0, 0)
 start = time.perf_counter()
 made = upscale.enlarge(image, WIDE, network)
 data = upscale.encode(made)

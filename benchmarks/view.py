@@ -209,13 +209,18 @@ FILTER = """([words]) => new Promise((resolve) => {
 
 
 def move(page) -> list[tuple[str, str]]:
-    """Scrolling from top to bottom with a jump to the middle, and a search over names."""
+    """Scrolling from top to bottom with a jump to the middle, a search over names, and the confusions of a model."""
     cells, blank = page.evaluate(SCROLL)
     answers = [page.evaluate(FILTER, [word]) for word in ("shark", "dog", "")]
+    start = time.perf_counter()
+    page.get_by_role("link", name="Confusions").click()
+    page.wait_for_selector(".confusion tbody tr", timeout=60_000)
+    confusions = time.perf_counter() - start
     return [
         ("most cells in the document", str(cells)),
         ("longest blank while scrolling, ms", str(blank)),
         ("slowest answer of a filter, ms", str(max(answers))),
+        ("confusions of a model with the labels, ms", f"{1000 * confusions:.0f}"),
     ]
 
 

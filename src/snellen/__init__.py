@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from snellen.analysis.tta_runs import load_tta
     from snellen.evaluate import Evaluation, evaluate
     from snellen.mining.mine import Mining, mine
     from snellen.score import score
@@ -24,6 +25,7 @@ __all__ = [
     "ZoomTTA",
     "evaluate",
     "load_run",
+    "load_tta",
     "mine",
     "score",
     "show",
@@ -40,6 +42,7 @@ _MODULES = {
     "ZoomTTA": "tta.module",
     "evaluate": "evaluate",
     "load_run": "store",
+    "load_tta": "analysis.tta_runs",
     "mine": "mining.mine",
     "score": "score",
     "show": "show",

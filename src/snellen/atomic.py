@@ -7,10 +7,10 @@ On this machine: a temporary file in the same folder, fsync, put in place in one
 fsyncs a call, about 1 to 10 ms on a local disk. Creating links the file to its name, which fails where one is.
 
 On an object store: one put, which is whole or absent by itself; creating sends the condition that nothing is there
-(S3: `If-None-Match: *`). On a file server that renames in one step (SFTP, WebHDFS): a temporary file, renamed; WebHDFS
-creates by a rename that is not done where a file is, and that says so. Other servers (`hdfs://`, SMB, FTP) are refused.
+(S3: `If-None-Match: *`). On a file server that renames in one step (SFTP, WebHDFS): a temporary file, renamed; it is
+created by a rename that is not done where a file is, and that says so. Other servers (`hdfs://`, SMB, FTP) are refused.
 
-Where there is none of these (exFAT, some FUSE and SMB mounts, SFTP, older S3 servers), creating looks first
+Where there is none of these (exFAT, some FUSE and SMB mounts, older S3 servers), creating looks first
 and then puts the file in place in one step. Of two that create at the very same time both may then be told that they
 did, and the later file stays, whole. The lock of a run keeps them apart in time; if they meet all the same, exactly
 one commit record stands and names its own writer's files, so no row is doubled or mixed.

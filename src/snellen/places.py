@@ -22,21 +22,25 @@ from snellen.trouble import PASSING, as_os_error
 
 _URL = re.compile(r"(?P<protocol>[A-Za-z][A-Za-z0-9+.-]+)(?:::.*)?://")
 # The extra of this package that installs a driver.
-EXTRAS = {"s3fs": "s3", "requests": "hdfs"}
+EXTRAS = {"s3fs": "s3", "requests": "hdfs", "paramiko": "sftp"}
 # Stores of objects: a put is whole or absent, and folders are only slashes in names.
 OBJECT_STORES = frozenset(
     {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "obs", "oci", "tos", "memory"}
 )
-# File servers whose driver replaces a file by one rename; that of WebHDFS is in `webhdfs.py`. The one of hdfs://
-# removes the old file first, that of SMB renames onto no file, others copy: there a crash, or a reader in between,
-# would find no file or a part of one.
+# File servers whose driver replaces a file by one rename, and can also rename where nothing is and say whether it did:
+# `webhdfs.py` and `sftp.py`. The driver of hdfs:// removes the old file first, that of SMB renames onto no file, others
+# copy: there a crash, or a reader in between, would find no file or a part of one.
 REPLACING_SERVERS = frozenset({"sftp", "ssh", "webhdfs"})
-# Those whose driver can also rename where nothing is and say whether it did.
-CREATING_SERVERS = frozenset({"webhdfs"})
+CREATING_SERVERS = REPLACING_SERVERS
 # Protocols whose URLs name a host that is no part of the path.
 WITH_HOST = frozenset({"sftp", "ssh", "ftp", "hdfs", "webhdfs"})
 # What to give in place of a URL that cannot serve.
-INSTEAD = {"hdfs": "webhdfs://NAMENODE:9870/FOLDER"}
+INSTEAD = {
+    "hdfs": "webhdfs://NAMENODE:9870/FOLDER",
+    "webhdfs": "webhdfs://NAMENODE:9870/FOLDER",
+    "sftp": "sftp://USER@HOST/FOLDER",
+    "ssh": "ssh://USER@HOST/FOLDER",
+}
 
 
 def is_url(text: str) -> bool:
@@ -81,8 +85,8 @@ def _remote(text: str, protocol: str) -> Path:
         raise UsageError(f"{text!r} is no URL: {error}") from error
     if not bucket and protocol in OBJECT_STORES:
         raise UsageError(f"{text!r} names no bucket: give {protocol}://BUCKET/FOLDER")
-    if not bucket and protocol == "webhdfs":
-        raise UsageError(f"{text!r} names no host: give webhdfs://NAMENODE:9870/FOLDER")
+    if not bucket and protocol in CREATING_SERVERS:
+        raise UsageError(f"{text!r} names no host: give {INSTEAD[protocol]}")
     if has_password(text):
         raise UsageError(f"{text!r}: no passwords in a URL; give it to the store's driver")
     try:
@@ -90,9 +94,12 @@ def _remote(text: str, protocol: str) -> Path:
     except ValueError:
         raise UsageError(f"no protocol {protocol!r} in {text!r}: give a folder, or a URL as s3://BUCKET/…") from None
     except ImportError as error:
-        package = known_implementations[protocol]["class"].partition(".")[0]
+        known = known_implementations[protocol]
+        package, why = known["class"].partition(".")[0], known.get("err", str(error))
+        if package == "fsspec":  # the driver is there, and says which package it needs
+            package = next((name for name in EXTRAS if f'"{name}"' in why), package)
         extra = f"'snellen[{EXTRAS[package]}]'" if package in EXTRAS else package
-        need = f"pip install {extra}" if package != "fsspec" else known_implementations[protocol].get("err", str(error))
+        need = f"pip install {extra}" if package != "fsspec" else why
         raise UsageError(f"{text!r} needs a package that is not installed: {need}") from error
     # Cloud drivers remember listings for ever, and another process may be writing.
     options: dict[str, Any] = {"use_listings_cache": False} if issubclass(driver, AsyncFileSystem) else {}

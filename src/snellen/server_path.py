@@ -17,6 +17,10 @@ class ServerPath(UPath):
             from snellen.webhdfs import WebHDFS
 
             return WebHDFS(**storage_options)
+        if protocol in ("sftp", "ssh"):
+            from snellen.sftp import SFTP
+
+            return SFTP(**storage_options)
         return super()._fs_factory(urlpath, protocol, storage_options)
 
     @property

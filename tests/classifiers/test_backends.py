@@ -129,6 +129,18 @@ def test_a_network_that_pytorch_cannot_compile_is_one_line():
         CompiledClassifier(loaded.module, describe(loaded, "stubborn"), "cpu", "fp32", 5)
 
 
+def test_a_compiled_network_that_the_device_has_no_memory_for_is_one_line():
+    class Large(nn.Module):
+        def forward(self, pixels):
+            if len(pixels) == 5:
+                raise torch.OutOfMemoryError("tried to allocate 80 GB\nand more")
+            return pixels.mean((2, 3))
+
+    loaded = loaded_module(Large(), 0.5, 0.5, ["a", "b", "c"])
+    with pytest.raises(ModelError, match=r"^cpu has too little memory for batches of 5 views; choose"):
+        CompiledClassifier(loaded.module, describe(loaded, "large"), "cpu", "fp32", 5)
+
+
 def test_a_network_that_computes_something_else_when_compiled_is_refused():
     class Turncoat(nn.Module):
         def forward(self, pixels):

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
+from imagenet_members import val
 from PIL import Image
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
@@ -31,10 +32,6 @@ WITHOUT_CHANCE = {
     "pixelate",
     "jpeg_compression",
 }
-
-
-def val(number):
-    return f"ILSVRC2012_val_{number:08d}.JPEG"
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from snellen.zoom import paper_grid
 
 TABLES = ("table1", "groups", "locations", "bias", "covers", "transfer", "luck", "merging")
 LONG = ("zooms", "scales", "oracle", "confidence")
-FIGURES = ("locations", "tiles", "oracle", "cover", "groups", "luck")
+FIGURES = ("table1", "locations", "tiles", "oracle", "cover", "groups", "luck")
 
 
 @pytest.fixture

@@ -146,7 +146,7 @@ def test_the_table_says_what_the_rows_say(answered):
 def test_a_run_is_read_as_the_page_says(answered, capsys):
     run, table = answered
     blocks = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
-    (reading,) = [block for block in blocks if "read_answered" in block]
+    (reading,) = [block for block in blocks if "load_tta" in block]
     exec(compile(reading.replace('"out"', repr(str(run.path))), str(DOCS), "exec"), {})
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(METHODS)
@@ -330,6 +330,9 @@ def test_a_study_that_cannot_answer_says_so(studied, tmp_path, make_run):
     assert "no method takes one" in one_line(
         run_cli("tta", study.path, "--method", "1crop", "--policy", studied[1], "-o", tmp_path)
     )
+    twice = run_cli("tta", study.path, "--method", "1crop", "--method", "1crop", "-o", tmp_path / "twice", "--json")
+    assert len(json.loads(twice.stdout)[0]["methods"]) == 1
+    assert twice.stderr.splitlines()[0] == "--method 1crop was given 2 times; it is one method"
     bare = make_run(4)
     for method in ("vote:paper:in", "gmean:paper:in", "mean:top2@" + str(bare.path)):
         assert "--keep-probs" in one_line(run_cli("tta", bare.path, "--method", method, "-o", tmp_path))

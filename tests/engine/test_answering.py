@@ -157,6 +157,29 @@ def test_a_whole_run_over_a_server_that_fails_a_fifth_of_the_time(folder, tmp_pa
     assert not any(KEY.encode() in path.read_bytes() for path in written)
 
 
+def test_a_shard_is_told_of_when_it_is_committed_and_not_before(folder, tmp_path):
+    """Shards are handed out while the answers of those before are still to come."""
+    told, ahead = [], []
+
+    class Hearing(Held):
+        def committed(self, task):
+            assert task.shard in read_commits(self.run)
+            told.append(task.shard)
+
+    def tasks(held):
+        for task in held.handed_out(TASKS):
+            ahead.append(task.shard not in told and len(told) < task.shard)
+            yield task
+
+    say, run = model_of(folder), tmp_path / "run"
+    with VlmStub(say) as stub:
+        model = prepared(stub, ",concurrency=5")
+        held = Hearing(run, Lock(run))
+        run_answering(job(folder, run), model, tasks(held), lambda views: None, held)
+    assert sorted(told) == [task.shard for task in TASKS]
+    assert any(ahead), "none was handed out early: the test shows nothing"
+
+
 def test_the_cache_serves_another_run_and_gives_the_same_rows(folder, tmp_path):
     with VlmStub(lambda image, attempt: model_of(folder)(image)) as stub:
         model = prepared(stub)

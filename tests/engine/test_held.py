@@ -119,7 +119,7 @@ def module():
     return prepare(network, backend="torch", mean=0.5, std=0.25, classes=["cat", "dog"])
 
 
-def in_this_process(run, pictures, module, lock):
+def in_this_process(run, pictures, module, lock, held=Held):
     dataset = open_dataset(pictures)
     job = job_of(run, dataset.spec, dataset.fingerprint, GRID, None, False)
     tasks = [Task(k, 3 * k, 3 * k + 3, fingerprint="ours") for k in range(3)]
@@ -127,7 +127,7 @@ def in_this_process(run, pictures, module, lock):
     def progress(views):
         lock.lost = len(read_commits(run)) >= 1
 
-    run_engine(job, module, tasks, {**DEFAULTS, "workers": 1}, progress, Held(run, lock))
+    run_engine(job, module, tasks, {**DEFAULTS, "workers": 1}, progress, held(run, lock))
 
 
 def test_the_same_where_a_module_is_run_in_this_process(run, pictures, module):
@@ -140,3 +140,17 @@ def test_a_foreign_record_is_noticed_there_too(run, pictures, module):
     written(run, shard=0, start=0, stop=3, fingerprint="another run's")
     with pytest.raises(Stopped, match="shard 0 of"):
         in_this_process(run, pictures, module, Lock(run))
+
+
+def test_shards_are_told_of_as_they_are_committed_there(run, pictures, module):
+    told = []
+
+    class Hearing(Held):
+        def committed(self, task):
+            told.append((task.shard, len(read_commits(run))))
+
+    class Kept(Lock):
+        lost = property(lambda self: False, lambda self, value: None)
+
+    in_this_process(run, pictures, module, Kept(run), Hearing)
+    assert told == [(0, 1), (1, 2), (2, 3)]

@@ -28,8 +28,12 @@ class PlainNorm(nn.Module):
 
 
 def plain_memo(network, image, options, key, size, mean, std, classes=None):
-    """The published loop for one image: a copy of the network, its batch norms replaced, SGD of PyTorch."""
+    """The published loop for one image: a copy of the network, its batch norms replaced, SGD of PyTorch.
+
+    It computes in the precision of the network's parameters.
+    """
     network = copy.deepcopy(network).requires_grad_(True)
+    kind = np.float64 if next(network.parameters()).dtype == torch.float64 else np.float32
     if options.prior_strength is not None:
         for parent in list(network.modules()):
             for name, layer in list(parent.named_children()):
@@ -42,7 +46,7 @@ def plain_memo(network, image, options, key, size, mean, std, classes=None):
     left, top = (round((side - size) / 2) for side in scaled)
     view = np.asarray(image.resize(scaled, Image.BILINEAR))[top : top + size, left : left + size]
     inputs = [
-        torch.from_numpy(((x / 255 - np.float32(mean)) / np.float32(std)).astype(np.float32).transpose(0, 3, 1, 2))
+        torch.from_numpy(((x / 255 - np.array(mean, kind)) / np.array(std, kind)).astype(kind).transpose(0, 3, 1, 2))
         for x in (random_views(image, options, key, size), view[None])
     ]
     optimizer = torch.optim.SGD(network.parameters(), lr=options.lr)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -17,12 +18,13 @@ from browser import Visit
 from hard_pictures import hard_pictures
 from hard_set import MadeUpImage
 from PIL import Image
+from waits import PATIENCE, wait_page
 
 from snellen.labels import IMAGENET_1K
 from snellen.mining.log import Verdict, read_log
 
 COMMAND = (sys.executable, "-m", "snellen.cli", "view")
-PATIENCE = 60  # seconds
+WORDS = {"k": "keep", "d": "drop", "u": "unsure"}
 
 
 def pictures(folder: Path, count: int) -> tuple[Path, list[MadeUpImage]]:
@@ -108,5 +110,39 @@ def open_review(context: Any, server: Server, reviewer: str, query: str = "") ->
 
 
 def wait_stored(page: Any) -> None:
-    """Wait until nothing is left to send."""
-    page.wait_for_selector(".review-queue[data-waiting='0']", timeout=1000 * PATIENCE, state="attached")
+    """Wait until nothing is left to send, in the browser's storage and on the page."""
+    wait_page(
+        page,
+        """() => !Object.keys(localStorage).some((name) => name.startsWith('snellen-verdict/'))
+          && document.querySelector('.review-queue')?.dataset.waiting === '0'""",
+    )
+
+
+def waiting(page: Any) -> int:
+    """How many verdicts the page says are not stored yet."""
+    return int(page.locator(".review-queue").get_attribute("data-waiting"))
+
+
+def image(page: Any) -> str:
+    """The image that the page shows."""
+    return str(page.locator(".review-picture figcaption a").inner_text())
+
+
+def note(page: Any) -> str:
+    """What the page says beside the buttons; it must be seen."""
+    line = page.locator(".review-note")
+    assert line.is_visible()
+    box = line.bounding_box()
+    assert box["width"] > 100
+    assert box["height"] > 10
+    return str(line.inner_text())
+
+
+def typed(count: int, seed: int) -> str:
+    """Keys of so many verdicts."""
+    return "".join(random.Random(seed).choices("kdu", (5, 4, 1), k=count))
+
+
+def told(verdicts: list[Verdict]) -> list[tuple[str, str]]:
+    """What verdicts say, of which image."""
+    return [(one.id, one.verdict) for one in verdicts]

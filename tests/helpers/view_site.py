@@ -120,7 +120,7 @@ def _write(
     grid = [{"scale": scale, "row": row, "col": col} for scale in SCALES for row in range(3) for col in range(3)]
     told = [
         {"key": f"m{k}", "name": f"model {k}", "spec": f"embedded/model-{k}", "precision": "fp32", "zooms": len(grid)}
-        | {"version": "1", "ready": True, "complete": True, "images": images["n"], "grid": grid}
+        | {"version": "1", "ready": True, "complete": True, "images": images["n"], "grid": "sixes"}
         for k in range(len(models))
     ]
     site = {"format": 1, "kind": kind, "title": "a/folder", "version": "0", "live": False, "review": False}
@@ -129,6 +129,7 @@ def _write(
     files = {
         "site.json": site | {"references": False, "sets": [one]},
         "classes-imagenet-1k.json": classes,
+        "grid-sixes.json": grid,
         "s0/images.json": images,
     }
     files |= {f"s0/m{k}.json": model for k, model in enumerate(models)}
@@ -230,7 +231,7 @@ def open_page(
 ) -> Iterator[Visit]:
     """The page in a window of that size; its complaints and what it asked of other hosts are kept."""
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(60_000)
     seen = Visit(context.new_page())
     host = urlsplit(address).netloc
     seen.page.on("console", lambda said: seen.complaints.append(f"{said.type}: {said.text}"))

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -24,6 +25,7 @@ from snellen.analysis.survey import survey
 from snellen.report.draw import drawings
 from snellen.report.figures import style
 from snellen.report.figures.bars import GROUP_COLOURS, origin_figure
+from snellen.report.figures.maps import zoom_map
 from snellen.report.figures.style import HATCHES
 from snellen.report.names import data_groups, distinct, run_stems
 from snellen.report.origins import Origin, image_origins
@@ -69,7 +71,7 @@ def points(axes):
 
 def test_what_there_is(two):
     found, drawn, _ = two
-    both = ("locations", "tiles", "scales", "oracle", "cover", "groups", "luck")
+    both = ("table1", "locations", "tiles", "scales", "oracle", "cover", "groups", "luck")
     single = [f"photos_m{k}_{kind}" for k in range(2) for kind in ("scales", "zooms")]
     assert list(drawn) == [*(f"photos_{kind}" for kind in both), *single]
     for one in drawn.values():
@@ -123,6 +125,25 @@ def test_oracle(two):
     assert [line.get_label() for line in axes.lines[2:]] == ["top-36"]
 
 
+def test_table_1(two):
+    found, drawn, tables = two
+    (axes,) = drawn["photos_table1"].figure().axes
+    bars = [one for one in axes.containers if isinstance(one, ErrorbarContainer)]
+    for one, measure in zip(bars, ("1-crop", "top-36 (oracle)", "upper bound"), strict=True):
+        lines = [line for line in tables["table1"] if line["measure"] == measure]
+        assert one.get_label() == measure
+        assert one.lines[0].get_xdata() == pytest.approx(values(lines))
+        ends = one.lines[2][0].get_segments()
+        assert [end[0] for end, _ in ends] == pytest.approx([100 * float(line["ci_low"]) for line in lines])
+        assert [end[0] for _, end in ends] == pytest.approx([100 * float(line["ci_high"]) for line in lines])
+    guesses = {line.get_label(): list(line.get_xdata()) for line in axes.lines if line.get_label()[:6] == "random"}
+    assert guesses == {
+        "random, 36 zooms": [100 * s.random[1] for s in found.summaries],
+        "random, all zooms": [100 * s.random[0] for s in found.summaries],
+    }
+    assert len({one.lines[0].get_marker() for one in bars} | {"x", "+"}) == 5
+
+
 def test_covers(two):
     found, drawn, tables = two
     figure = drawn["photos_cover"].figure()
@@ -171,6 +192,33 @@ def test_zooms(two):
     best = int(np.argmax(expected))
     assert framed == [(4, SCALES.index(256)), (best % 9, best // 9)]
     assert PAPER_GRID.rules[best].scale == SCALES[best // 9]
+
+
+def test_one_frame_where_the_1_crop_is_the_best_zoom(photos, tmp_path):
+    run = photo_run(tmp_path / "run", photos, ease=1)
+    summary = survey([run], resamples=20).summaries[0]
+    summary = replace(summary, best_rule=PAPER_GRID.rules[PAPER_GRID.one_crop])
+    figure = zoom_map(summary, "title")
+    assert [patch.get_linestyle() for patch in figure.axes[0].patches[1::2]] == ["-"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["1-crop, which is the best single zoom"]
+
+
+def test_numbers_in_cells_stand_out_as_wcag_aa_asks(two):
+    _, drawn, _ = two
+    for name in ("photos_m0_zooms", "photos_m1_zooms", "photos_locations", "photos_tiles"):
+        for axes in (axes for axes in drawn[name].figure().axes if axes.images):
+            (image,) = axes.images
+            cells = image.to_rgba(image.get_array())
+            for text in axes.texts:
+                col, row = (round(place) for place in text.get_position())
+                light, dark = sorted((luminance(cells[row, col]), luminance(to_rgb(text.get_color()))), reverse=True)
+                assert (light + 0.05) / (dark + 0.05) >= 4.5, (name, text.get_text())
+
+
+def luminance(colour):
+    """WCAG 2's relative luminance."""
+    linear = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in colour[:3]]
+    return sum(weight * p for weight, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 def test_origins():

@@ -1,6 +1,8 @@
 """Commands on an S3 server as a user types them: the rows of a run on this machine, however often it is killed."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -47,7 +49,7 @@ def test_a_study_is_the_same_there(pictures, tiny, local_out, s3, tmp_path):
     again = run(pictures, tiny, OUT)
     assert again.returncode == 0, again.stderr
     assert contents(s3, "out/") == files, "nothing is done or written again but the labels"
-    assert str(run_there.path) in run(pictures, tiny, OUT).stdout
+    assert str(run_there.path) in again.stdout
 
 
 def test_killed_in_the_middle_and_resumed(pictures, tiny, local_out, s3):
@@ -70,8 +72,10 @@ def test_killed_in_the_middle_and_resumed(pictures, tiny, local_out, s3):
 
 def test_of_two_commands_one_is_refused(pictures, tiny, local_out, s3):
     first = start(pictures, tiny, OUT, "-q")
-    wait_for(lambda: commits_there(s3))
+    wait_for(lambda: commits_there(s3), process=first)
+    os.killpg(first.pid, signal.SIGSTOP)  # however long the second takes to start, the first is not done by then
     second = run(pictures, tiny, OUT)
+    os.killpg(first.pid, signal.SIGCONT)
     assert second.returncode == 2
     assert "another process is working" in second.stderr
     assert len(second.stderr.strip().splitlines()) == 1

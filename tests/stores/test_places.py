@@ -65,7 +65,12 @@ def test_what_is_wrong_is_said_in_one_line(text, words):
 
 @pytest.mark.parametrize(
     ("text", "driver", "advice"),
-    [("s3://b/x", "s3fs", "pip install 'snellen[s3]'"), ("gs://b/x", "gcsfs", "pip install gcsfs")],
+    [
+        ("s3://b/x", "s3fs", "pip install 'snellen[s3]'"),
+        ("gs://b/x", "gcsfs", "pip install gcsfs"),
+        ("sftp://h/x", "paramiko", "pip install 'snellen[sftp]'"),
+        ("webhdfs://h/x", "requests", "pip install 'snellen[hdfs]'"),
+    ],
 )
 def test_a_driver_that_is_not_installed_is_named(text, driver, advice):
     program = f"""

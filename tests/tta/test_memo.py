@@ -126,6 +126,20 @@ def test_a_batch_of_images_is_each_by_itself(network, photographs):
         assert close(batch[k].logits, adapted.adapt(image, k).logits)
 
 
+def test_in_float64_nothing_but_rounding_is_left(photographs):
+    """Of one image alone and of a batch, against the plain loop in float64."""
+    model = small_network().double()
+    adapted = memo(model)
+    both = adapted.adapt_batch(photographs[:2], (0, 1))
+    for key, image in enumerate(photographs[:2]):
+        one = adapted.adapt(image, key).logits
+        assert one.dtype == both[key].logits.dtype == np.float64
+        assert np.abs(one - both[key].logits).max() < 1e-12
+        assert np.abs(one - plain_memo(model, image, OPTIONS, key, SIZE, MEAN, STD)).max() < 1e-10
+        single = memo(small_network()).adapt(image, key).logits
+        assert 0 < np.abs(single - one).max() < 1e-3
+
+
 def test_a_batch_that_does_not_fit_is_halved(photographs, monkeypatch):
     adapted = memo(small_network())
     one_by_one = adapted.adapt_many(photographs, range(6))

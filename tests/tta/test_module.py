@@ -201,6 +201,47 @@ def test_gradients_reach_the_network(network, images):
     network.zero_grad()
 
 
+class Modes(torch.nn.Module):
+    """Notes the mode it runs in; what it computes depends on it."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 16, 16), torch.nn.BatchNorm2d(4), torch.nn.Dropout(0.5))
+        self.head = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, CLASSES))
+        self.seen = []
+
+    def forward(self, x):
+        self.seen.append(any(part.training for part in self.modules()))
+        return self.head(self.body(x))
+
+
+def test_a_module_that_is_given_stays_as_it_is(images):
+    torch.manual_seed(0)
+    model = Modes().double().float().train()
+    model.body[1].eval()  # frozen, as in fine-tuning
+    model.head[2].weight.requires_grad_(False)
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    held = {name: (id(p), p.data_ptr(), p.dtype, p.device, p.requires_grad) for name, p in model.named_parameters()}
+    modes = [part.training for part in model.modules()]
+    expected = snellen.ZoomTTA(copy.deepcopy(model).eval(), "5crop", mean=0.5, std=0.5)(images)
+    tta = snellen.ZoomTTA(model, "5crop", mean=0.5, std=0.5)
+    assert torch.equal(tta(images), expected)
+    tta.explain(images[0])
+    with pytest.raises(UsageError):
+        tta([torch.zeros(3, 8, 8)])
+    assert not any(model.seen)
+    assert [part.training for part in model.modules()] == modes
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    now = {name: (id(p), p.data_ptr(), p.dtype, p.device, p.requires_grad) for name, p in model.named_parameters()}
+    assert now == held
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_policy_that_is_none_is_found_before_the_model_is_loaded(tmp_path):
+    with pytest.raises(UsageError, match="cannot be read"):
+        snellen.ZoomTTA("timm/no_such_network", str(tmp_path / "policy.json"))
+
+
 def test_calls_that_make_no_sense(network):
     with pytest.raises(ModelError, match="a method is no model"):
         snellen.ZoomTTA(network.forward)

@@ -14,6 +14,7 @@ from snellen.errors import UsageError
 from snellen.places import place
 from snellen.tta.fit import fit
 from snellen.tta.policy import Policy, check_size, first_settled, lead_paths, read_policy
+from snellen.tta.run import tta as answer_by_methods
 from snellen.tta.views import ViewSet, view_set
 from snellen.zoom import Grid
 
@@ -240,3 +241,16 @@ def test_no_policy_at_all(tmp_path, content):
         read_policy(path)
     with pytest.raises(UsageError, match="cannot be read"):
         read_policy(tmp_path / "none.json")
+
+
+def test_a_policy_of_another_size_costs_no_conversion(tmp_path, monkeypatch):
+    """The model's card is all that is made before it is refused."""
+    monkeypatch.setenv("SNELLEN_CACHE", str(tmp_path / "cache"))
+    network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    policy = Policy(Grid("large", view_set("5crop", 240).rules), 1.0, 0.1, 0, 10, 2.0)
+    options = {"mean": 0.5, "std": 0.5, "classes": ["r", "g", "b"], "backend": "openvino", "out": tmp_path / "out"}
+    with pytest.raises(UsageError, match="its views are 240 pixels wide, this model's 224"):
+        answer_by_methods(network, "examples", ["anytime"], policy=policy, **options)
+    (entry,) = (tmp_path / "cache" / "modules").iterdir()
+    assert [path.name for path in entry.iterdir()] == ["card.json"]
+    assert not (tmp_path / "out").exists()

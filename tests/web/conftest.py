@@ -1,7 +1,8 @@
-"""What tests of the server share: a browser for each module, and one pool of drawing processes for all."""
+"""What tests of the server share: a browser and a hard set for each module, and one pool of drawing processes."""
 
 import pytest
 from browser import chromium
+from review_site import pictures, server_of
 
 from snellen.web.drawing import Drawers
 
@@ -17,3 +18,25 @@ def drawers():
     pool = Drawers(1)
     yield pool
     pool.close()
+
+
+@pytest.fixture(scope="module")
+def hard(tmp_path_factory):
+    """A hard set of 200 pictures, and its images in its order."""
+    return pictures(tmp_path_factory.mktemp("review"), 200)
+
+
+@pytest.fixture(scope="module")
+def server(hard, tmp_path_factory):
+    """`snellen view` on it."""
+    with server_of(hard[0], tmp_path_factory.mktemp("cache")) as running:
+        yield running
+
+
+@pytest.fixture
+def context(browser):
+    """A browser that was never here; what is in its storage goes with it."""
+    found = browser.new_context(viewport={"width": 1280, "height": 900})
+    found.set_default_timeout(60_000)
+    yield found
+    found.close()

@@ -60,10 +60,11 @@ def test_all_files(out, open_builder):
         ("m0", True, True, 12),
         ("m1", True, True, 12),
     ]
-    assert (
-        one["models"][0]["grid"][112] | {"scale": 256, "row": 1, "col": 1, "resize": 256, "group": "zoom-in"}
-        == (one["models"][0]["grid"][112])
-    )
+    (grid,) = {model["grid"] for model in one["models"]}
+    rules = read(builder, f"data/grid-{grid}.json")
+    assert len(rules) == 324
+    assert rules[112] | {"scale": 256, "row": 1, "col": 1, "resize": 256, "group": "zoom-in"} == rules[112]
+    assert len(json.dumps(site)) < 2500  # it is asked for every few seconds
     assert len(read(builder, f"data/classes-{one['space']}.json")["keys"]) == 12
     assert read(builder, "data/s0/m1.json")["n"] == 12
     assert builder.path("data/s0/m0/answers/0.bin").stat().st_size == 12 * 324 * 21
@@ -75,7 +76,15 @@ def test_no_other_files(out, open_builder):
     answers = ("1.bin", "-1.bin", "../x.bin", "0.json.bin", "../../../../x.bin")
     strange = [f"data/s0/m0/answers/{name}" for name in answers]
     strange += ["data/s1/images.json", "data/s0/m7.json", "data/../run.json", "data/s0/../../x.json", "/etc/passwd"]
-    strange += ["data/classes-nothing.json", "data/classes-../x.json", "data/s0/images.txt", "", "data/site.json"]
+    strange += [
+        "data/grid-.json",
+        "data/grid-0123456789abcdef.json",
+        "data/classes-nothing.json",
+        "data/classes-../x.json",
+        "data/s0/images.txt",
+        "",
+        "data/site.json",
+    ]
     assert {url for url in strange if builder.path(url) is not None} == set()
 
 
@@ -251,6 +260,24 @@ def test_a_hard_set_that_is_mined_again_keeps_its_positions(tmp_path, open_build
     assert builder.shows(version)
     assert not again.shows(version)
     assert again.shows(again.site()["sets"][0]["version"])
+
+
+def test_how_a_hard_set_was_mined(tmp_path, open_builder):
+    hard = write_hard_set(tmp_path / "HARD", images_of(2))
+    numbers = {"shown": 9, "read": 6, "failed": 3, "unanswered": 1, "left": 2, "unreadable": 0}
+    numbers |= {"forwards": 900, "studied": 4, "exhaustive": 2916}
+    source = {"images": 10, "unlabelled": 1, "unreadable": 0, "hard": 2}
+    record = json.loads((hard / "mine.json").read_bytes()) | {"miners_required": 1, "zooms": 324}
+    record["funnel"] = [{"miner": "timm/x@/home/someone/w.pth", **numbers, "floor": 1}, {"miner": "y", "shown": "<b>"}]
+    record["sources"] = [{"name": "/home/someone/photos", "spec": "/home/someone/photos", **source}]
+    (hard / "mine.json").write_text(json.dumps(record))
+    (one,) = open_builder(hard).site()["sets"]
+    assert one["mining"] == {
+        "required": 1,
+        "zooms": 324,
+        "funnel": [{"miner": "timm/x@w.pth", **numbers}, {"miner": "y", **dict.fromkeys(numbers)}],
+        "sources": [{"name": "photos", **source}],
+    }
 
 
 @pytest.mark.parametrize("name", ["suspects", "duplicates"])

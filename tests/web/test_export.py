@@ -40,6 +40,7 @@ def test_runs(out, tmp_path):
         "data/s0/m0.json",
         "data/s0/m0/answers/0.bin",
         f"data/classes-{one['space']}.json",
+        f"data/grid-{one['models'][0]['grid']}.json",
     ):
         assert (site / url).read_bytes() == builder.path(url).read_bytes()
     builder.close()

@@ -16,7 +16,7 @@ from snellen.web import guard, rules
 from snellen.web.guard import HEADERS
 from snellen.web.references import References
 from snellen.web.rules import host_name, is_loopback, rules_for
-from snellen.web.serve import Listening
+from snellen.web.serve import Listening, warning
 from snellen.web.serve import address as printed
 
 TOKEN = "a-token-that-nobody-guesses"
@@ -364,3 +364,10 @@ def test_hostile_names_are_data_of_json_alone(tmp_path, drawers):
     assert "set-cookie" not in csv.headers
     named = asked.get("/api/review.csv", params={"reviewer": 'Zoë "../<b>'})
     assert named.headers["content-disposition"] == "attachment; filename*=UTF-8''review-Zo%C3%AB%20%22..%2F%3Cb%3E.csv"
+
+
+def test_who_listens_for_others_is_told_of_the_tunnel():
+    assert warning("127.0.0.1", 8765) == warning("localhost", 8765) == ""
+    for host in ("0.0.0.0", "192.168.0.1"):
+        assert "not encrypted" in warning(host, 9000)
+        assert "ssh -N -L 9000:localhost:9000 " in warning(host, 9000)

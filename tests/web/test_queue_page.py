@@ -112,6 +112,64 @@ def test_what_is_no_verdict_of_this_set_is_left_alone(page):
     assert found == {"waiting": 0, "refused": 0, "left": len(entries)}
 
 
+def test_the_journal_keeps_what_was_set_last_and_is_there_for_the_next_page(page):
+    found = run(
+        page,
+        """
+        const { Journal } = await at('journal');
+        const first = new Journal(indexedDB, 'kept');
+        for (let k = 0; k < 50; k += 1) first.set(`name/${k}`, `text ${k}`);
+        first.set('name/7', 'other');
+        await first.settled();
+        first.set('name/8', null);
+        first.set('name/9', 'gone');
+        first.set('name/9', null);
+        await first.settled();
+        const found = new Map(await new Journal(indexedDB, 'kept').entries());
+        const none = new Journal({ open: () => { throw new Error('there is none'); } }, 'kept');
+        none.set('a', 'b');
+        await none.settled();
+        return { size: found.size, some: ['name/0', 'name/7', 'name/8', 'name/9'].map((one) => found.get(one) ?? null),
+          none: await none.entries() };
+        """,
+    )
+    assert found == {"size": 48, "some": ["text 0", "other", None, None], "none": []}
+
+
+def test_what_only_the_journal_has_is_sent_unless_its_page_lives(page):
+    """`gone` was killed before its entries reached the storage; `lives` has just taken its own out."""
+    found = run(
+        page,
+        """
+        const { Queue } = await at('queue');
+        const entry = (client, seq) => [`snellen-verdict/set/${client}/${seq}`, JSON.stringify(verdict(client, seq))];
+        const refused = JSON.stringify({ verdict: verdict('gone', 2), error: 'no' });
+        const set = [];
+        const journal = {
+          set: (name, text) => set.push([name, text === null]),
+          entries: async () => [entry('gone', 1), entry('gone', 0), entry('lives', 0), entry('own', 5),
+            ['snellen-refused/set/gone/2', refused], ['snellen-verdict/other/gone/3', '{}']],
+        };
+        const locks = { request: async (name, options, held) => held?.(name.endsWith('/lives') ? null : {}) };
+        const sent = [];
+        const send = async (batch) => {
+          sent.push(...batch.map((one) => `${one.client}/${one.seq}`));
+          return { status: 200, body: { stored: batch.map((one) => `${one.client}/${one.seq}`) } };
+        };
+        const storage = new Store();
+        const queue = new Queue({ client: 'own', name: 'set', storage, journal, locks, send, ...quiet });
+        await queue.adopt();
+        for (let k = 0; k < 100 && queue.waiting.size + (sent.length < 2); k += 1) await calm();
+        return { sent, refused: [...queue.refused.keys()], left: [...storage.map.keys()],
+          taken: set.filter(([, gone]) => gone).map(([name]) => name) };
+        """,
+    )
+    assert found["sent"] == ["gone/0", "gone/1"]
+    assert found["refused"] == ["gone/2"]
+    assert found["left"] == ["snellen-refused/set/gone/2"]
+    assert found["taken"] == ["snellen-verdict/set/gone/0", "snellen-verdict/set/gone/1"]
+
+
 def test_nothing_is_undone_before_it_is_known_what_stands(page):
     found = run(
         page,
@@ -135,7 +193,7 @@ def test_nothing_is_undone_before_it_is_known_what_stands(page):
         session.setReviewer('ada');
         session.undo();
         told.push(session.note);
-        await session.refresh();
+        await session.heard.refresh();
         session.undo();
         told.push(session.note);
         await calm();
@@ -169,7 +227,7 @@ const session = new Session({
     },
   },
 });
-await session.refresh();
+await session.heard.refresh();
 """
 
 
@@ -189,9 +247,9 @@ def test_what_was_undone_waits_again(page):
         for (let k = 0; k < 3; k += 1) { session.nextOpen(); places.push(session.row); }
         session.goTo(3);
         session.setList('unsure', 'order');
-        const unsure = [...session.list];
+        const unsure = [...session.cursor.list];
         session.setList('mine', 'order');
-        const mine = [...session.list];
+        const mine = [...session.cursor.list];
         await calm();
         return { after, places, unsure, mine, last: sent.at(-1).reason };
         """,
@@ -209,22 +267,22 @@ def test_a_list_takes_in_what_comes_to_belong_to_it(page):
         + """
         session.setReviewer('ada');
         session.setList('conflicts', 'order');
-        const lists = [[...session.list]];
+        const lists = [[...session.cursor.list]];
         const clash = (id) => {
           const standing = [told('keep', 'bob', `${id}/1`), told('drop', 'cy', `${id}/2`)];
           state.images[id] = { status: 'undecided', labels: [], standing };
           state.conflicts.push({ id, why: 'reviewers disagree', keys: [] });
         };
         clash('c');
-        await session.refresh();
-        lists.push([...session.list, session.row]);
+        await session.heard.refresh();
+        lists.push([...session.cursor.list, session.row]);
         clash('b');
-        await session.refresh();
-        lists.push([...session.list, session.row]);
+        await session.heard.refresh();
+        lists.push([...session.cursor.list, session.row]);
         session.draft.labels = ['e'];
         state.conflicts.shift(); // settled by somebody: it stays where it is, since somebody is at it
-        await session.refresh();
-        lists.push([...session.list, session.row, session.draft.labels.length]);
+        await session.heard.refresh();
+        lists.push([...session.cursor.list, session.row, session.draft.labels.length]);
         return lists;
         """,
     )

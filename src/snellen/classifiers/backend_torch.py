@@ -1,10 +1,10 @@
 """PyTorch: eagerly, the reference that other backends are held to; and compiled, for one size of batch.
 
-float32 is float32: TF32, which keeps 10 bits of each factor, is turned off. cuDNN chooses its algorithms by its rules
-and not by timing them (`cudnn.benchmark` stays off), so that every worker, and a resumed run, computes with the same.
+float32 is float32: TF32, which keeps 10 bits of each factor, is off while a network runs, and then as it was. cuDNN
+chooses its algorithms by its rules and not by timing them (`cudnn.benchmark` stays off), so that every worker, and a
+resumed run, computes with the same.
 """
 
-import contextlib
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from snellen.classifiers.agreement import check_agreement
 from snellen.classifiers.base import ModelCard
+from snellen.classifiers.borrowed import whole_float32
 from snellen.classifiers.network import ViewNetwork
 from snellen.errors import ModelError
 
@@ -24,8 +25,6 @@ class TorchClassifier:
 
     def __init__(self, network: torch.nn.Module, card: ModelCard, device: str, precision: str) -> None:
         self._network = network.eval()
-        if precision == "fp32":
-            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         self._device = torch.device(device)
         try:
             self._shown = ViewNetwork(network, card.mean, card.std, len(card.keys)).eval().to(self._device)
@@ -33,15 +32,15 @@ class TorchClassifier:
             raise ModelError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
         self._dtype = DTYPES.get(precision)
 
-    def _autocast(self) -> AbstractContextManager[object]:
-        return torch.autocast(self._device.type, self._dtype) if self._dtype else contextlib.nullcontext()
+    def _as_asked(self) -> AbstractContextManager[object]:
+        return torch.autocast(self._device.type, self._dtype) if self._dtype else whole_float32()
 
     def logits_on_device(self, views: torch.Tensor) -> torch.Tensor:
         """Logits float32 `[n, classes]` of uint8 views `[n, size, size, 3]`, both on its device; nothing is waited for.
 
         The caller's own: a later call does not write over it.
         """
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), self._as_asked():
             return self._shown.logits(views).float()
 
     def logits(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -50,7 +49,7 @@ class TorchClassifier:
 
     def embed(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The head's input, float32 `[n, embed_dim]`; eagerly in the compiled form too."""
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), self._as_asked():
             outputs = self._shown(torch.from_numpy(views).to(self._device))
         if len(outputs) < 2:
             raise ModelError("this network has no linear head to take an embedding from")
@@ -68,14 +67,15 @@ class CompiledClassifier(TorchClassifier):
     once. On a GPU the whole batch is one CUDA graph. Kernels that are chosen by timing them (`max-autotune`) are not
     used: two workers could choose differently.
 
-    Raises ModelError where PyTorch cannot compile the network, or its logits on noise are not the network's.
+    Raises ModelError where PyTorch cannot compile the network, its logits on noise are not the network's, or the device
+    has too little memory for a batch.
     """
 
     def __init__(self, network: torch.nn.Module, card: ModelCard, device: str, precision: str, batch: int) -> None:
         super().__init__(network, card, device, precision)
         size = card.view_size
         views = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, size, size, 3), np.uint8))
-        with torch.inference_mode():
+        with torch.inference_mode(), whole_float32():
             expected = self._shown.logits(views.to(self._device)).cpu().numpy()
         self._shown.to(memory_format=torch.channels_last)
         self._compiled = torch.compile(self._shown.logits, dynamic=False, options={"freezing": True})
@@ -86,6 +86,10 @@ class CompiledClassifier(TorchClassifier):
             if self._device.type == "cuda":
                 self._capture()
             got = self.logits(views[:batch].numpy())
+        except torch.OutOfMemoryError as error:
+            raise ModelError(
+                f"{device} has too little memory for batches of {batch} views; choose a smaller --batch-size"
+            ) from error
         except Exception as error:  # the compiler raises many kinds
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ModelError(f"PyTorch cannot compile this network ({reason}); use --backend torch") from error
@@ -93,7 +97,7 @@ class CompiledClassifier(TorchClassifier):
 
     def _forward(self) -> torch.Tensor:
         # Not inference_mode: the compiler does not fold weights into tensors that were made in it.
-        with torch.no_grad(), self._autocast():
+        with torch.no_grad(), self._as_asked():
             answers: torch.Tensor = self._compiled(self._batch)
             return answers.float()
 
@@ -109,6 +113,8 @@ class CompiledClassifier(TorchClassifier):
         try:
             with torch.cuda.device(self._device), torch.cuda.graph(graph):
                 self._answers = self._forward()
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError:
             torch.cuda.synchronize(self._device)
             return

@@ -56,12 +56,13 @@ def loaded_module(
     std: Sequence[float] | float | None,
     classes: Sequence[str] | None,
 ) -> Loaded:
-    """A network given as an object; ImageNet's normalisation and classes where none are given."""
-    module.eval()
+    """A copy of a network given as an object; ImageNet's normalisation and classes where none are given."""
+    from snellen.classifiers.borrowed import stand_in
+
     space = ClassSpace.of_names(tuple(classes)) if classes is not None else IMAGENET_1K
     means = triple("mean", IMAGENET_MEAN if mean is None else mean)
     stds = triple("std", IMAGENET_STD if std is None else std)
-    return Loaded(module, means, stds, OwnTransform(224, 256, "bicubic"), space, None)
+    return Loaded(stand_in(module), means, stds, OwnTransform(224, 256, "bicubic"), space, None)
 
 
 def their_options(spec: ModelSpec) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from snellen.atomic import FULL, explain_os_error
 from snellen.classifiers.backends import CONVERTED, check_running, lacking
+from snellen.classifiers.base import ModelCard
 from snellen.classifiers.entries import OF_A_FORM, find_entry, make_entry, module_entry_path, read_card
 from snellen.classifiers.forms import Form, form_of, note_of
 from snellen.classifiers.host import best_name, recall, remember, speed_name
@@ -55,11 +56,13 @@ def prepare(
     name: str | None = None,
     own: bool = False,
     measure: bool = True,
+    check: Callable[[ModelCard], object] | None = None,
 ) -> Prepared:
     """Make `model` ready for the study's views: a spec, or a torch module with its mean, std and class names.
 
     own: ready for views of the model's own evaluation transform instead, at its own size.
     measure: find the best batch size for a backend that has none yet.
+    check: called with the model's card before anything is converted or measured; what it raises ends the preparation.
 
     Raises ModelError for anything that cannot be found, loaded, converted or run.
     """
@@ -91,6 +94,8 @@ def prepare(
             source = _source_of_module(model, mean, std, classes, name, own)
             if backend == "auto" and chosen == "torch-compile":
                 chosen = "torch"  # the user's own object is not compiled, nor its weights laid out anew, unasked
+        if check:
+            _check_card(source, check)
         prepared = _on_backend(source, precision, chosen, place, auto=backend == "auto")
         prepared = _with_speed(prepared, batch_size, measure)
         return replace(prepared, again=again) if backend == "auto" else prepared
@@ -144,7 +149,13 @@ def _source_of_module(
             add_form(loaded.module, card, entry, form)
         return entry
 
-    return _Source(text, {}, None, lambda: entry, make, module)
+    return _Source(text, {}, None, lambda: entry, make, loaded.module)
+
+
+def _check_card(source: _Source, check: Callable[[ModelCard], object]) -> None:
+    card = read_card(source.find() or source.make(None))
+    if card is not None:  # else it was removed just now, which is told below
+        check(card)
 
 
 def _on_backend(source: _Source, precision: str, backend: str, device: str, auto: bool) -> Prepared:

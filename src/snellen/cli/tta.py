@@ -1,5 +1,7 @@
 """The command `tta`."""
 
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,6 +77,9 @@ def tta(
 
     if policy is not None and not any(text.removesuffix("+flip") == "anytime" for text in method):
         raise UsageError(f"--policy {policy}: no method takes one; give --method anytime as well, or leave it out")
+    for text, times in Counter(method).items():
+        if times > 1:
+            print(f"--method {text} was given {times} times; it is one method", file=sys.stderr)
     source = check_labels([labels])[0] if labels is not None else None
     expected = read_expectation(expect)
     if exists(place(out)) and not is_folder(place(out)):

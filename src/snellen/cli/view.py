@@ -44,6 +44,9 @@ def view(
     cache: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where what the page reads is kept.", show_default="of the user")
     ] = None,
+    cache_size: Annotated[
+        float, typer.Option(min=0, metavar="GB", help="What is not used goes where it takes more.")
+    ] = 4.0,
     browser: Annotated[
         bool | None, typer.Option("--open/--no-open", help="Open a browser.", show_default="where there is a screen")
     ] = None,
@@ -71,4 +74,6 @@ def view(
     from snellen.web.serve import Listening, serve
 
     token = token or os.environ.get(TOKEN) or None
-    serve(opened, Listening(host, port, token), folder, reference=reference, reviewer=reviewer, browser=browser)
+    given_to = Listening(host, port, token)
+    kept = int(cache_size * 1e9)
+    serve(opened, given_to, folder, cache_bytes=kept, reference=reference, reviewer=reviewer, browser=browser)

@@ -63,6 +63,7 @@ def run_answering(
             with writing(run, begun=True):
                 if not commit(run, shard.task.shard, _tables(shard, space), _record(shard)):
                     held.check_committed(shard.task)
+            held.committed(shard.task)
 
     def images() -> Iterator[tuple[int, bytes]]:
         for task in tasks:

@@ -84,6 +84,7 @@ def run_engine(
         for task in held.handed_out(tasks):
             if not worker.run(task, progress):
                 held.check_committed(task)
+            held.committed(task)
         return
     workers = min(running["workers"] or 1, len(tasks))
     job = {**job, "sharing": workers}

@@ -24,11 +24,10 @@ class Held:
             self.lock.check()
 
     def handed_out(self, tasks: Iterable[Task]) -> Iterator[Task]:
-        """The tasks one after the other, for as long as the run is held."""
+        """The tasks one after the other, for as long as the run is held; who does one says when it is committed."""
         for task in tasks:
             self.check()
             yield self.briefed(task)
-            self.committed(task)
 
     def briefed(self, task: Task) -> Task:
         """A task as a worker is told it, when it is handed out."""

@@ -1,11 +1,12 @@
 """The options of running a model, which `study`, `evaluate`, `tta` and `show` share: described once, here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from snellen.classifiers import Prepared, prepare
 from snellen.classifiers.backends import check_running
+from snellen.classifiers.base import ModelCard
 from snellen.engine.progress import Reporter, silent
 from snellen.errors import UsageError
 
@@ -96,7 +97,12 @@ def completed_model(function: str, given: ModelOptions) -> ModelOptions:
     return options
 
 
-def prepare_model(model: "str | torch.nn.Module", options: ModelOptions, own: bool = False) -> Prepared:
+def prepare_model(
+    model: "str | torch.nn.Module",
+    options: ModelOptions,
+    own: bool = False,
+    check: Callable[[ModelCard], object] | None = None,
+) -> Prepared:
     """What `prepare` makes of a model with these options, all of them given; the reporter hears of it."""
     name = options["name"] or type(model).__name__
     options["report"].status(f"preparing {model if isinstance(model, str) else name}")
@@ -111,6 +117,7 @@ def prepare_model(model: "str | torch.nn.Module", options: ModelOptions, own: bo
         classes=options["classes"],
         name=options["name"],
         own=own,
+        check=check,
     )
 
 

@@ -12,7 +12,7 @@ from snellen.analysis.images import first_ids
 from snellen.mining.mined import CANDIDATES, image_key
 from snellen.mining.miners import Miners
 from snellen.store import Run
-from snellen.store.mined import mined_samples, seen_zooms
+from snellen.store.mined import Seen, seen_in_turn
 
 
 def candidates(miners: Miners, hard: Sequence[NDArray[np.bool_]]) -> pa.Table:
@@ -28,11 +28,11 @@ def candidates(miners: Miners, hard: Sequence[NDArray[np.bool_]]) -> pa.Table:
             run = miners.runs.get((number, place))
             if run is None:
                 continue
-            table = mined_samples(run)
-            here = np.flatnonzero(np.isin(table["image"].to_numpy(), np.flatnonzero(wanted)))
-            samples |= {row["image"]: row for row in table.take(here).to_pylist()}
-            for image, failures in _failures(run, wanted, pool.labels):
-                evidence[image].append({"miner": name, **failures})
+            for seen in seen_in_turn(run):
+                rows_here = np.flatnonzero(np.isin(seen.images, np.flatnonzero(wanted)))
+                samples |= {row["image"]: row for row in seen.samples.take(rows_here).to_pylist()}
+                for image, failures in _failures(run, seen, rows_here, pool.labels):
+                    evidence[image].append({"miner": name, **failures})
         for image in np.flatnonzero(wanted).tolist():
             sample, told = samples[image], evidence[image]
             rows.append(
@@ -50,15 +50,16 @@ def candidates(miners: Miners, hard: Sequence[NDArray[np.bool_]]) -> pa.Table:
 
 
 def _failures(
-    run: Run, wanted: NDArray[np.bool_], labels: Sequence[Sequence[int]]
+    run: Run, seen: Seen, rows: NDArray[np.intp], labels: Sequence[Sequence[int]]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Those of some images that a run has wrong views of, and what it says of each.
+
+    rows: of `seen`. labels: of each image of the data set.
 
     `failed`: how many views are wrong. `answered`: their classes, the most frequent first, then the lowest; of several
     ids of a class the first. `answer`: the first of them with its share of all views of the image.
     """
-    seen, first = seen_zooms(run), first_ids(run.class_map, np.int32)
-    rows = np.flatnonzero(np.isin(seen.images, np.flatnonzero(wanted)))
+    first = first_ids(run.class_map, np.int32)
     answers = seen.answers[rows]
     right = run.score(answers, [labels[image] for image in seen.images[rows].tolist()])
     for image, shown, ids in zip(

@@ -25,9 +25,9 @@ from snellen.engine.running import Running
 from snellen.engine.worker import Task
 from snellen.errors import UsageError
 from snellen.files import make_folder
-from snellen.mining.outcomes import Pool
+from snellen.mining.outcomes import TEACHERS, Pool
 from snellen.store import Run
-from snellen.store.mined import MINED_KINDS, Seen, forwards, pass_folder, passes, seen_zooms
+from snellen.store.mined import MINED_KINDS, Seen, forwards, pass_folder, passes, seen_in_turn, seen_zooms
 from snellen.study import opened
 from snellen.zoom.grid import Grid
 
@@ -162,19 +162,21 @@ class Learner(Held):
         undone = self._plan.tasks()
         made = frozenset(MINED_KINDS)
         committed = {number: whole_commits(pass_folder(path, number), record, made) for number in passes(path)}
-        seen = seen_zooms(self.now())
-        right = self._right(seen)
-        if self._zooms is None:
-            self._teach(seen, right)
-        finished = np.zeros(self._plan.bounds[-1], bool)
-        finished[seen.images] = right.any(axis=1) | seen.shown.all(axis=1)
-        finished[list(seen.failed)] = True
-        left = np.flatnonzero(wanted & ~finished[:count])
-        partly = seen.shown.any(axis=1) & np.isin(seen.images, left)
-        before = dict(zip(seen.images[partly].tolist(), seen.shown[partly], strict=True))
+        unfinished = np.zeros(self._plan.bounds[-1], bool)
+        unfinished[:count] = wanted
+        before: dict[int, list[int]] = {}
+        for seen in seen_in_turn(self.now()):
+            right = self._right(seen)
+            if self._zooms is None:
+                self._teach(seen, right)
+            unfinished[seen.images[right.any(axis=1) | seen.shown.all(axis=1)]] = False
+            unfinished[list(seen.failed)] = False
+            partly = np.flatnonzero(seen.shown.any(axis=1) & unfinished[seen.images])
+            before |= {int(seen.images[row]): np.flatnonzero(seen.shown[row]).tolist() for row in partly}
+        left = np.flatnonzero(unfinished)
         shards = []
         for task in undone:
-            images = left[(left >= task.start) & (left < task.stop)].tolist()
+            images = left[slice(*np.searchsorted(left, [task.start, task.stop]))].tolist()
             if not images:
                 continue
             number = max((number for number, commits in committed.items() if task.shard in commits), default=-1) + 1
@@ -188,9 +190,7 @@ class Learner(Held):
                     "pass": number,
                     "images": images,
                     "labels": [list(self._pool.labels[image]) for image in images],
-                    "shown": {
-                        str(image): np.flatnonzero(before[image]).tolist() for image in images if image in before
-                    },
+                    "shown": {str(image): before[image] for image in images if image in before},
                 }
             )
         self.beaten = False
@@ -201,12 +201,19 @@ class Learner(Held):
         clock = time.monotonic()
         if self._zooms is None or (self._new and clock >= self._learns):
             if self._new:
-                seen = seen_zooms(self.now(), self._new)
+                seen = seen_zooms(self.now(), self._drawn())
                 self._teach(seen, self._right(seen))
                 self._new.clear()
             self._zooms = self._order.zooms().tolist()
             self._learns = clock + (time.monotonic() - clock) / LEARNING
         return replace(task, told={**task.told, "order": self._zooms})
+
+    def _drawn(self) -> dict[int, list[int]]:
+        """The shards that are new, by pass; where they hold more images than it learns from at once, some of them."""
+        bounds = self._plan.bounds
+        images = sum(bounds[shard + 1] - bounds[shard] for shards in self._new.values() for shard in shards)
+        step = max(1, images // TEACHERS)
+        return {number: shards[::step] for number, shards in self._new.items()}
 
     def committed(self, task: Task) -> None:
         """Remember what is to be learned from."""

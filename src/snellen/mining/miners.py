@@ -17,7 +17,7 @@ from snellen.files import exists, is_folder
 from snellen.mining.cascade import cascade
 from snellen.mining.funnel import FAILED, READ, Stage, can_be_hard
 from snellen.mining.order import Order
-from snellen.mining.outcomes import Known, Outcome, Pool, Taught, nothing_known, outcome, same_zooms, taught
+from snellen.mining.outcomes import Outcome, Pool, Taught, nothing_known, outcome, same_zooms, taught
 from snellen.places import is_remote
 from snellen.redact import redacted
 from snellen.store import Run, load_run
@@ -85,7 +85,7 @@ class Miners:
 
     def usable(self, place: int) -> NDArray[np.bool_]:
         """Images of a pool that have a label and that nobody has found unreadable: bool `[images]`."""
-        usable = self.pools[place].labelled
+        usable = self.pools[place].labelled.copy()
         usable[list(self.unreadable(place))] = False
         return usable
 
@@ -196,8 +196,7 @@ def runs_of_zooms(place: Path) -> list[Run]:
 def teach(run: Run, pools: Sequence[Pool], model: Prepared) -> Taught:
     """What a run teaches an order: images of the pools by their labels; UsageError where a file is damaged."""
     same = run.class_space.fingerprint == model.card.class_space.fingerprint
-    known: Known = {name: row for pool in pools for name, row in zip(pool.names, pool.labels, strict=True)}
-    return taught(run, known if same else {})
+    return taught(run, pools if same else ())
 
 
 def prior_runs(places: Sequence[str | Path], out: Path) -> list[Run]:

@@ -69,9 +69,10 @@ class Order:
         if correct.shape != shown.shape or correct.shape[1] != self._objects.shape[1]:
             raise ValueError(f"expected two [images, {self._objects.shape[1]}], got {correct.shape} and {shown.shape}")
         rows = np.packbits(np.concatenate([correct & shown, shown], axis=1), axis=1)
-        kinds, counts = np.unique(rows, axis=0, return_counts=True)
-        for kind, count in zip(kinds, counts.tolist(), strict=True):
-            self._kinds[kind.tobytes()] = self._kinds.get(kind.tobytes(), 0.0) + count
+        # Counted by hash: sorting rows as long as these takes twenty times as long.
+        counts = Counter(rows.view(f"V{rows.shape[1]}").ravel().tolist())
+        for kind, count in sorted(counts.items()):
+            self._kinds[kind] = self._kinds.get(kind, 0.0) + count
         self._known += len(rows)
         if len(self._kinds) > MOST_KINDS:
             self._draw()

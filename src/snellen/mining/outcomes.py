@@ -1,7 +1,8 @@
 """What a miner made of the images of a data set: which it read, and what it took; from the run that mining left."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from snellen.mining.funnel import FAILED, READ, UNKNOWN
 from snellen.mining.mined import image_key
 from snellen.store import Run
 from snellen.store.labels import find_labels, read_labels
-from snellen.store.mined import mined_commits, mined_samples, pass_folder, seen_zooms
+from snellen.store.mined import mined_commits, pass_folder, seen_in_turn
 from snellen.store.parts import read_part
 from snellen.store.schema import PREDICTIONS
 from snellen.study import check_labels
@@ -30,8 +31,6 @@ TEACHERS = 20_000
 OWN_ERRORS = frozenset({NOT_NUMBERS, KILLER, ENDLESS})
 
 Taught = tuple[NDArray[np.bool_], NDArray[np.bool_]]
-# The labels of images, by origin and image id.
-Known = Mapping[tuple[str, str], Sequence[int]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +74,12 @@ class Pool:
     def __len__(self) -> int:
         return len(self.labels)
 
-    @property
+    @cached_property
     def labelled(self) -> NDArray[np.bool_]:
-        """Which images have a label: bool `[images]`."""
-        return np.array([len(row) > 0 for row in self.labels], bool)
+        """Which images have a label: bool `[images]`, not to be changed."""
+        found = np.array([len(row) > 0 for row in self.labels], bool)
+        found.setflags(write=False)
+        return found
 
     @property
     def keys(self) -> list[str]:
@@ -126,47 +127,72 @@ def outcome(run: Run, pool: Pool) -> Outcome:
 
     A miner fails on an image that it has no answer to, but for one that cannot be read.
     """
-    seen, samples, found = seen_zooms(run), mined_samples(run), nothing_known(pool)
-    here = seen.images < len(pool)
-    images, shown = seen.images[here], seen.shown[here]
-    right = run.score(seen.answers[here], [pool.labels[image] for image in images.tolist()])
-    found.told[images] = np.where(right.any(axis=1), READ, np.where(shown.all(axis=1), FAILED, UNKNOWN))
-    found.views[images] = shown.sum(axis=1)
-    if (one := run.grid.one_crop) is not None:
-        found.crop[images] = np.where(right[:, one], READ, np.where(shown[:, one], FAILED, UNKNOWN))
+    found, one = nothing_known(pool), run.grid.one_crop
+    for seen in seen_in_turn(run):
+        here = seen.images < len(pool)
+        images, shown = seen.images[here], seen.shown[here]
+        right = run.score(seen.answers[here], [pool.labels[image] for image in images.tolist()])
+        found.told[images] = np.where(right.any(axis=1), READ, np.where(shown.all(axis=1), FAILED, UNKNOWN))
+        found.views[images] = shown.sum(axis=1)
+        if one is not None:
+            found.crop[images] = np.where(right[:, one], READ, np.where(shown[:, one], FAILED, UNKNOWN))
+        bad = seen.samples.filter(pc.is_valid(seen.samples["error"])).select(["image", "error"]).to_pylist()
+        for image, why in ((row["image"], row["error"]) for row in bad if row["image"] < len(pool)):
+            if why not in OWN_ERRORS:
+                found.unreadable[image] = why
+            elif found.told[image] != READ:
+                found.told[image], found.unanswered[image] = FAILED, why
+                found.crop[image] = max(found.crop[image], FAILED)
     for number, commits in mined_commits(run.path, run.record).items():
         for commit in commits.values():
             file = commit["files"]["predictions"]
             path = pass_folder(run.path, number) / "parts" / file["name"]
             image = read_part(path, PREDICTIONS, ["image"], file.get("bytes"))["image"].to_numpy()
-            found.forwards[:] += np.bincount(image[image < len(pool)], minlength=len(pool))
-    bad = samples.filter(pc.is_valid(samples["error"])).select(["image", "error"]).to_pylist()
-    for image, why in ((row["image"], row["error"]) for row in bad if row["image"] < len(pool)):
-        if why not in OWN_ERRORS:
-            found.unreadable[image] = why
-        elif found.told[image] != READ:
-            found.told[image], found.unanswered[image] = FAILED, why
-            found.crop[image] = max(found.crop[image], FAILED)
+            np.add.at(found.forwards, image[image < len(pool)], 1)
     return found
 
 
-def taught(run: Run, known: Known) -> Taught:
-    """What a run teaches an order, by the labels that are known, and by those it was made with for other images.
+def taught(run: Run, pools: Sequence[Pool]) -> Taught:
+    """What a run teaches an order: images of the pools by their labels, others by those that the run was made with.
 
-    Which zooms were right, and which were shown: bool `[images, zooms]` each. Raises UsageError where a file is
-    damaged.
+    Which zooms were right, and which were shown: bool `[images, zooms]` each, of `TEACHERS` images at most. Raises
+    UsageError where a file is damaged.
     """
-    seen, samples = seen_zooms(run), mined_samples(run)
-    if not len(seen.images):  # a run that has just begun may have no labels beside it yet
-        return seen.shown, seen.shown
-    names = list(zip(samples["origin"].to_pylist(), samples["image_id"].to_pylist(), strict=True))
-    others = [image_id for origin, image_id in names if (origin, image_id) not in known]
-    own = read_labels(find_labels(run.path, None), others, run.class_space) if others else []
-    by_id = dict(zip(others, own, strict=True))
-    labels = [known[name] if name in known else by_id[name[1]] for name in names]
-    rows = np.flatnonzero(np.array([len(row) > 0 for row in labels]) & seen.shown.any(axis=1))
+    names, answers, shown = _teachers(run)
+    if not names:  # a run that has just begun may have no labels beside it yet
+        return shown, shown
+    wanted = set(names)
+    labels: dict[tuple[str, str], Sequence[int]] = {}
+    for pool in pools:
+        labels |= {name: row for name, row in zip(pool.names, pool.labels, strict=True) if name in wanted}
+    others = [name for name in names if name not in labels]
+    own = read_labels(find_labels(run.path, None), [image for _, image in others], run.class_space) if others else []
+    labels |= dict(zip(others, own, strict=True))
+    sets = [labels[name] for name in names]
+    rows = np.flatnonzero([len(row) > 0 for row in sets])
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), TEACHERS)).astype(np.intp)]
-    return run.score(seen.answers[rows], [labels[row] for row in rows]), seen.shown[rows]
+    return run.score(answers[rows], [sets[row] for row in rows]), shown[rows]
+
+
+def _teachers(run: Run) -> tuple[list[tuple[str, str]], NDArray[np.int32], NDArray[np.bool_]]:
+    """Origin and id, answers and zooms shown of the images of a run that were shown any.
+
+    Of a long run those are every second, fourth, … of them, at least `TEACHERS`.
+    """
+    names: list[tuple[str, str]] = []
+    answers = np.zeros((0, len(run.grid)), np.int32)
+    shown = np.zeros(answers.shape, bool)
+    step, count = 1, 0
+    for seen in seen_in_turn(run):
+        rows = np.flatnonzero(seen.shown.any(axis=1))
+        count, rows = count + len(rows), rows[-count % step :: step]
+        some = seen.samples.select(["origin", "image_id"]).take(rows)
+        names += zip(some["origin"].to_pylist(), some["image_id"].to_pylist(), strict=True)
+        answers = np.concatenate([answers, seen.answers[rows]])
+        shown = np.concatenate([shown, seen.shown[rows]])
+        while len(names) >= 2 * TEACHERS:
+            names, answers, shown, step = names[::2], answers[::2], shown[::2], 2 * step
+    return names, answers, shown
 
 
 def same_zooms(a: Grid, b: Grid) -> bool:

@@ -22,8 +22,9 @@ def verdict(pair: Pair) -> str:
     a, b = f"{pair.a} (A)", f"{pair.b} (B)"
     rows = [row for k, row in enumerate(pair.differences) if k == 0 or row.what == UPPER]
     if not any(row.significant for row in rows):
-        found = "; ".join(f"{_where(row)} A − B is {_points(row)} points, {p_value(row.p)}" for row in rows)
-        return f"No test tells {a} and {b} apart: {found}."
+        places = " or ".join(map(_where, rows))  # other tests, of a group of zooms or of the centre bias, may do
+        found = "; ".join(f"{_points(row)} points, {p_value(row.p)}" for row in rows)
+        return f"No test tells {a} and {b} apart {places}: A − B is {found}."
     parts = []
     winner = None
     for row in sorted(rows, key=lambda row: not row.significant):  # what is sure comes first
@@ -111,7 +112,8 @@ def _together(pair: Pair) -> Table:
         table.add_row(what, escape(text))
 
     for what, kappa in pair.consistency.items():
-        number = "undefined" if kappa.kappa != kappa.kappa else f"{kappa.kappa:.2f} [{kappa.low:.2f}, {kappa.high:.2f}]"
+        number = f"{kappa.kappa:z.2f} [{kappa.low:z.2f}, {kappa.high:z.2f}]".replace("-", "−")
+        number = "undefined" if kappa.kappa != kappa.kappa else number
         chance = f"both right or both wrong {percent(kappa.observed)} %, by chance {percent(kappa.expected)} %"
         row(f"Error consistency, {what}", f"kappa {number}; {chance}")
     same, texts = pair.agreement, []

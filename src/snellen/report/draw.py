@@ -21,7 +21,7 @@ class Drawing:
     """A figure that may be drawn.
 
     name: the stem of its files.
-    kind: `locations`, `tiles`, `scales`, `oracle`, `cover`, `groups`, `luck`, `zooms` or `origins`.
+    kind: `table1`, `locations`, `tiles`, `scales`, `oracle`, `cover`, `groups`, `luck`, `zooms` or `origins`.
     title: what it shows, of what; table: the name of the table that has the same numbers.
     about: places in the list of summaries; those of `origins` are all of the data set.
     """
@@ -83,6 +83,7 @@ def _of_group(
     n = _n(f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} … {counts[-1]:,}")
     of = f"{group.title} {n}" if len(about) > 1 else f"{names[0]} on {group.title} {n}"
     kinds: list[tuple[str, str, str, Callable[[str], Figure]]] = [
+        ("table1", "1-crop, top-36 and upper bound", "table1", partial(bars.table_figure, some, names)),
         (
             "locations",
             "Upper bound over all scales at each location, %",

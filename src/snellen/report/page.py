@@ -61,7 +61,7 @@ class Section:
 
 
 SECTIONS = (
-    Section("summary", "Summary", ("summary", "expected"), ("table1",)),
+    Section("summary", "Summary", ("summary", "expected"), ("table1",), ("table1",)),
     Section("zooms", "Zooms", (), ("scales", "oracle"), ("scales", "oracle"), ("scales", "zooms")),
     Section("space", "Space", ("bias", "bias_models", "bias_data"), ("locations",), ("locations", "tiles")),
     Section("groups", "Groups", ("groups", "merging"), (), ("groups",)),

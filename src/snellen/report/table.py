@@ -199,8 +199,10 @@ def _unrepeated(names: tuple[str, ...], before: tuple[str, ...]) -> tuple[str, .
 def as_text(value: float, kind: Kind, digits: int = 2) -> str:
     """A value as a reader sees it; a dash where there is none.
 
-    >>> as_text(0.8766, "share"), as_text(-0.012, "points"), as_text(233, "count"), as_text(0.00002, "p")
-    ('87.66', '−1.20', '233', '2e-05')
+    >>> as_text(0.8766, "share"), as_text(-0.012, "points"), as_text(233, "count")
+    ('87.66', '−1.20', '233')
+    >>> as_text(0.04, "p"), as_text(0.0009995, "p"), as_text(0.00002, "p"), as_text(-0.42, "decimal")
+    ('0.040', '0.0010', '2e-05', '−0.420')
     """
     if value != value:
         return "–"
@@ -212,8 +214,8 @@ def as_text(value: float, kind: Kind, digits: int = 2) -> str:
         case "count":
             return f"{value:,.0f}"
         case "p":
-            return f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
-    return f"{value:.3f}"
+            return f"{value:.3f}" if value >= 0.001 else f"{value:.4f}" if value >= 0.0001 else f"{value:.0e}"
+    return f"{value:z.3f}".replace("-", "−")
 
 
 def _cell(one: Number | None, with_n: bool) -> Text:

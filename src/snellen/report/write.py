@@ -7,6 +7,9 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from snellen.analysis.expected import Expected, compare, unmeasured
 from snellen.analysis.summary import Summary
 from snellen.analysis.survey import Survey
@@ -165,9 +168,12 @@ def images_csv(summary: Summary) -> str:
     """A line for each scored image: how many zooms read it, and how much the answer depends on the zoom."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(["image_id", "winning", "zooms", "sensitivity", "consensus", "consensus_share", "one_crop"])
+    lines.writerow(
+        ["image_id", "winning", "zooms", "sensitivity", "consensus", "consensus_share", "one_crop", "fixed_by"]
+    )
     stats, zoom = summary.image_stats, summary.grid.one_crop
-    one_crop = summary.correct[:, zoom].astype(int).tolist() if zoom is not None else [""] * summary.images
+    correct = summary.correct
+    one_crop = correct[:, zoom].astype(int).tolist() if zoom is not None else [""] * summary.images
     lines.writerows(
         zip(
             summary.scored_ids,
@@ -177,7 +183,21 @@ def images_csv(summary: Summary) -> str:
             stats.consensus.tolist(),
             (f"{value:.4f}" for value in stats.consensus_share.tolist()),
             one_crop,
+            ("" if read == 1 else spans(row) for read, row in zip(one_crop, correct, strict=True)),
             strict=True,
         )
     )
     return text.getvalue()
+
+
+def spans(right: NDArray[np.bool_]) -> str:
+    """The places that are true, neighbours as a span: bool `[zooms]`.
+
+    >>> spans(np.array([True, True, True, False, True]))
+    '0-2 4'
+    """
+    edges = np.flatnonzero(np.diff(right, prepend=False, append=False)).tolist()
+    return " ".join(
+        f"{start}-{stop - 1}" if stop - start > 1 else f"{start}"
+        for start, stop in zip(edges[::2], edges[1::2], strict=True)
+    )

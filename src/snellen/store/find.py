@@ -43,8 +43,8 @@ def find_runs(path: str | Path, methods: bool = False) -> list[Run]:
     wanted = [run for run in runs if ("methods" in run.record) == methods]
     if not wanted and runs and not methods:
         raise UsageError(
-            f"{str(path)!r} holds answers of methods, which `snellen tta` made, and none of views; give the OUT of "
-            "`snellen study`, or a run below it"
+            f"{str(path)!r} holds answers of methods, which `snellen tta` made, and none of views, which this reads; "
+            "snellen.load_tta and `snellen compare` read the former"
         )
     if not wanted:
         what, how = ("answers of methods", "tta") if methods else ("run", "study")
@@ -52,6 +52,14 @@ def find_runs(path: str | Path, methods: bool = False) -> list[Run]:
             f"no {what} in {str(path)!r}: no run.json of any in it or below; `snellen {how} … -o {path}` makes one"
         )
     return wanted
+
+
+def of_methods_alone(path: str | Path) -> bool:
+    """Whether a folder holds runs, and all of them are those of `tta`."""
+    path = place(path)
+    with reading(path):
+        folders = _run_folders(path) if is_folder(path) else []
+    return bool(folders) and all("methods" in read_run_json(folder) for folder in folders)
 
 
 def _run_folders(path: Path) -> list[Path]:

@@ -6,7 +6,7 @@ the first commit of a shard in a pass stands as it does in a run. Images of a sh
 read from the study's parts.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,13 @@ from snellen.store.parts import block, cells, each, read_part, read_parts
 from snellen.store.reader import Run
 from snellen.store.schema import KINDS, PREDICTIONS, SAMPLES
 
+# Images that `seen_in_turn` gives at once, or a shard's: 100 MB at 324 zooms.
+AT_ONCE = 2**16
 # The files of a shard in a pass: `merged` has rows for images that this pass showed at every zoom.
 MINED_KINDS = ("samples", "predictions", "merged")
+
+# Folders and, of each, commit records by shard.
+Places = list[tuple[Path, Mapping[int, dict[str, Any]]]]
 
 
 def pass_folder(run: Path, number: int) -> Path:
@@ -42,10 +47,12 @@ def passes(run: Path) -> list[int]:
 class Seen:
     """Which zooms images were shown, and what was answered.
 
-    images: index in the data set of each row, ascending, int32 `[rows]`. failed: those that could not be read.
+    samples: the row of each image, as `mined_samples` gives it, ascending.
+    images: index in the data set of each row, int32 `[rows]`. failed: those that could not be read.
     shown: whether a zoom was shown, bool `[rows, zooms]`. answers: the best class, -1 elsewhere, int32 `[rows, zooms]`.
     """
 
+    samples: pa.Table
     images: NDArray[np.int32]
     failed: frozenset[int]
     shown: NDArray[np.bool_]
@@ -72,12 +79,16 @@ def forwards(run: Run) -> int:
     return sum(commit.get("views", 0) for commits in found for commit in commits.values())
 
 
-def mined_samples(run: Run, of: Mapping[int, Sequence[int]] | None = None) -> pa.Table:
+def mined_samples(run: Run) -> pa.Table:
     """A row for each image that was looked at, in order; as `Run.samples`.
 
-    One that a pass could not read any more, or not answer, has the reason. of: as in `seen_zooms`.
+    One that a pass could not read any more, or not answer, has the reason.
     """
-    found = _joined(_files(run, "samples", of), SAMPLES, None)
+    return _samples(_files(run, "samples"))
+
+
+def _samples(files: Sequence[tuple[Path, int | None]]) -> pa.Table:
+    found = _joined(files, SAMPLES, None)
     read = pc.is_null(found["error"]).to_numpy(zero_copy_only=False)
     found = found.take(np.argsort(read, kind="stable"))
     _, first = np.unique(found["image"].to_numpy(), return_index=True)
@@ -104,7 +115,24 @@ def seen_zooms(run: Run, of: Mapping[int, Sequence[int]] | None = None) -> Seen:
 
     of: only what these passes hold of these shards, which are committed; all, and what a study holds, where None.
     """
-    samples = mined_samples(run, of)
+    return _seen(run, _places(run) if of is None else _places_of(run, of))
+
+
+def seen_in_turn(run: Run) -> Iterator[Seen]:
+    """What `seen_zooms` gives, of some neighbouring shards after the other: memory does not grow with the run."""
+    places, bounds = _places(run), run.record["shards"]
+    some: set[int] = set()
+    for shard in sorted({shard for _, commits in places for shard in commits}):
+        if some and bounds[shard + 1] - bounds[min(some)] > AT_ONCE:
+            yield _seen(run, _of_shards(places, some))
+            some = set()
+        some.add(shard)
+    if some:
+        yield _seen(run, _of_shards(places, some))
+
+
+def _seen(run: Run, places: Places) -> Seen:
+    samples = _samples(_named(run, places, "samples"))
     failed = frozenset(samples.filter(pc.is_valid(samples["error"]))["image"].to_pylist())
     images = np.asarray(samples["image"].to_numpy(), np.int32)
     shape = len(images), len(run.grid)
@@ -121,8 +149,8 @@ def seen_zooms(run: Run, of: Mapping[int, Sequence[int]] | None = None) -> Seen:
         shown[where] = True
         answers[where] = best if rows is None else best.reshape(-1, shape[1])
 
-    each(place, _files(run, "predictions", of))
-    return Seen(images, failed, shown, answers)
+    each(place, _named(run, places, "predictions"))
+    return Seen(samples, images, failed, shown, answers)
 
 
 @dataclass(frozen=True)
@@ -167,20 +195,31 @@ def by_image(tables: Sequence[pa.Table]) -> pa.Table:
     return table if (images[1:] >= images[:-1]).all() else table.take(np.argsort(images, kind="stable"))
 
 
-def _files(run: Run, kind: str, of: Mapping[int, Sequence[int]] | None = None) -> list[tuple[Path, int | None]]:
-    """The files of one kind of table and their lengths: a study's, then those of shards that it has not done."""
-    places: list[tuple[Path, Mapping[int, dict[str, Any]]]]
-    if of is None:
-        mined = mined_commits(run.path, run.record).items()
-        places = [(run.path, run.commits)]
-        places += [
-            (pass_folder(run.path, number), {shard: one for shard, one in commits.items() if shard not in run.commits})
-            for number, commits in mined
-        ]
-    else:
-        folders = {pass_folder(run.path, number): shards for number, shards in of.items()}
-        listed = {folder: [entry(commit_path(folder, shard)) for shard in shards] for folder, shards in folders.items()}
-        places = [(folder, _counting(read_commits(folder, there), run.record)) for folder, there in listed.items()]
+def _places(run: Run) -> Places:
+    """Where answers lie: a study's shards, then in each pass those that the study has not done."""
+    return [(run.path, run.commits)] + [
+        (pass_folder(run.path, number), {shard: one for shard, one in commits.items() if shard not in run.commits})
+        for number, commits in mined_commits(run.path, run.record).items()
+    ]
+
+
+def _places_of(run: Run, of: Mapping[int, Sequence[int]]) -> Places:
+    """Where some passes have some shards."""
+    folders = {pass_folder(run.path, number): shards for number, shards in of.items()}
+    listed = {folder: [entry(commit_path(folder, shard)) for shard in shards] for folder, shards in folders.items()}
+    return [(folder, _counting(read_commits(folder, there), run.record)) for folder, there in listed.items()]
+
+
+def _of_shards(places: Places, shards: Set[int]) -> Places:
+    return [(folder, {shard: commits[shard] for shard in shards if shard in commits}) for folder, commits in places]
+
+
+def _files(run: Run, kind: str) -> list[tuple[Path, int | None]]:
+    return _named(run, _places(run), kind)
+
+
+def _named(run: Run, places: Places, kind: str) -> list[tuple[Path, int | None]]:
+    """The files of one kind of table in some places, and their lengths."""
     found = [(folder, commit["files"].get(kind)) for folder, commits in places for commit in commits.values()]
     if any(file is None for _, file in found):
         raise UsageError(f"a commit record of {str(run.path)!r} is damaged: it names no {kind}; run the study again")

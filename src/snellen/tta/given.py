@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from snellen.classifiers.base import IMAGENET_MEAN, IMAGENET_STD, OwnTransform
+from snellen.classifiers.borrowed import evaluating
 from snellen.classifiers.loaded import Loaded, triple
 from snellen.classifiers.network import probe
 from snellen.classifiers.spec import parse_spec
@@ -43,7 +44,7 @@ def given_model(
     classes: Sequence[str] | None = None,
     size: int | None = None,
 ) -> GivenModel:
-    """What a spec or a module stands for, as `ZoomTTA` explains its arguments; the network is in evaluation mode.
+    """What a spec or a module stands for, as `ZoomTTA` explains its arguments; a module is left as it is.
 
     Raises ModelError for a model that is none, that gives no logits, or that cannot be run on views of such a size.
     """
@@ -57,7 +58,7 @@ def given_model(
         config = getattr(model, "pretrained_cfg", None) or {}  # what timm keeps with its networks
         means = _channels("mean", config.get("mean", IMAGENET_MEAN) if mean is None else mean)
         stds = _channels("std", config.get("std", IMAGENET_STD) if std is None else std)
-        module, own = model.eval(), None
+        module, own = model, None
         if isinstance(classes, str):
             raise ModelError(f"classes={classes!r}: expected a list of names, such as Path({classes!r})'s lines")
         space = None if classes is None else ClassSpace.of_names(tuple(classes))
@@ -67,7 +68,8 @@ def given_model(
         raise ModelError(f"size={size}: expected the side of the network's input in pixels")
     sizes = (size,) if size else tuple(dict.fromkeys((WINDOW, own.size if own else WINDOW)))
     try:
-        shown, count = probe(module, sizes, device_of(module))
+        with evaluating(module):
+            shown, count = probe(module, sizes, device_of(module))
     except ModelError:
         _check_float32(module)
         raise

@@ -8,7 +8,7 @@ import contextlib
 import copy
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.func import functional_call, grad, vmap
 
+from snellen.classifiers.borrowed import whole_float32
 from snellen.errors import ModelError
 from snellen.labels import ClassMap
 from snellen.tta.augment import random_views
@@ -40,12 +41,12 @@ NETWORKS = 256
 class Adapted:
     """What the network adapted to one image answers on its prediction view.
 
-    logits: float32 `[classes]`; not all numbers where the step was too large for them.
+    logits: `[classes]`, float32 (float64 of a network in float64); not all numbers where the step was too large.
     augment_ms, cut_ms, adapt_ms: milliseconds for the random views; for the prediction view; for the gradient step and
         the answer.
     """
 
-    logits: NDArray[np.float32]
+    logits: NDArray[np.floating[Any]]
     augment_ms: float
     cut_ms: float
     adapt_ms: float
@@ -64,7 +65,9 @@ class Memo:
     compiled: compile the step on a CPU, once for a network and number of views: some tens of seconds the first time on
         a machine. Where that fails a RuntimeWarning says so, and the step runs eagerly.
 
-    Raises ModelError for a network whose parameters are not float32, and for other precisions: they lose gradients.
+    A network in float64 is adapted in float64, which tells a difference of method from one of rounding.
+
+    Raises ModelError for parameters of fewer bits than float32, and for other precisions: they lose gradients.
     """
 
     def __init__(
@@ -83,13 +86,7 @@ class Memo:
     ) -> None:
         if precision not in ("fp32", "bf16"):
             raise ModelError(f"MEMO: gradients are lost in {precision}; use fp32 or bf16")
-        for value in module.parameters():
-            if value.is_floating_point() and value.dtype != torch.float32:
-                kind = str(value.dtype).removeprefix("torch.")
-                raise ModelError(
-                    f"the model's parameters are {kind}, but MEMO's step needs float32 ones; leave them in float32 and "
-                    "choose precision bf16"
-                )
+        kind = _dtype(module)
         self.options = options
         self._device = torch.device(device)
         self._size = size
@@ -98,7 +95,7 @@ class Memo:
         self._module = _without_tensors(module).eval()
         self._parameters = {name: _channels_last(self._own(p)) for name, p in module.named_parameters()}
         self._buffers = {name: self._own(b) for name, b in module.named_buffers()}
-        self._mean, self._std = (torch.tensor(v, dtype=torch.float32, device=self._device) for v in (mean, std))
+        self._mean, self._std = (torch.tensor(v, dtype=kind, device=self._device) for v in (mean, std))
         self._taking_part = None if classes is None else torch.from_numpy(classes.taking_part).to(self._device)
         self._loss: Callable[[Parameters, torch.Tensor], torch.Tensor] = self._entropy
         self._prepared = self._device.type != "cpu" or not compiled
@@ -107,7 +104,7 @@ class Memo:
     def adapt(self, image: Image.Image, key: str | int) -> Adapted:
         """The answer on an RGB image after one step on random views of it; `key` (its id, hash or place) seeds them."""
         views, view, augment_ms, cut_ms = self._views(image, key)
-        with _whole_float32():
+        with whole_float32():
             if not self._prepared:
                 self._compile(views)
             start = time.perf_counter()
@@ -145,11 +142,11 @@ class Memo:
         start = time.perf_counter()
         views = torch.stack([self._network_input(views) for views, *_ in given])
         view = torch.stack([self._network_input(view) for _, view, *_ in given])
-        with torch.no_grad(), _whole_float32(), warnings.catch_warnings():
+        with torch.no_grad(), whole_float32(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "There is a performance drop")  # an operation that vmap runs in a loop
             gradients = vmap(grad(self._entropy), in_dims=(None, 0))(self._parameters, views)
             adapted = {name: value - self.options.lr * gradients[name] for name, value in self._parameters.items()}
-            logits = vmap(self._logits)(adapted, view)[:, 0].float().cpu().numpy()
+            logits = vmap(self._logits)(adapted, view)[:, 0].to(self._mean.dtype).cpu().numpy()
         each = _ms(start) / len(given)
         return [Adapted(row, augment, cut, each) for row, (_, _, augment, cut) in zip(logits, given, strict=True)]
 
@@ -164,7 +161,7 @@ class Memo:
         return views, render(image, [self._rule]), augment_ms, _ms(start)
 
     def _network_input(self, views: NDArray[Any]) -> torch.Tensor:
-        pixels = torch.from_numpy(views).to(self._device).float() / 255
+        pixels = torch.from_numpy(views).to(self._device).to(self._mean.dtype) / 255
         return ((pixels - self._mean) / self._std).permute(0, 3, 1, 2)
 
     def _logits(self, parameters: Parameters, views: torch.Tensor) -> torch.Tensor:
@@ -176,7 +173,7 @@ class Memo:
         return logits
 
     def _entropy(self, parameters: Parameters, views: torch.Tensor) -> torch.Tensor:
-        logits = self._logits(parameters, views).float()
+        logits = self._logits(parameters, views).to(self._mean.dtype)
         return marginal_entropy(logits if self._taking_part is None else logits[:, self._taking_part])
 
     def _gradient(self, views: torch.Tensor) -> Parameters:
@@ -192,7 +189,7 @@ class Memo:
 
     def _answer(self, parameters: Parameters, view: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
-            return self._logits(parameters, view)[0].float()
+            return self._logits(parameters, view)[0].to(self._mean.dtype)
 
     def _compile(self, views: NDArray[Any]) -> None:
         self._prepared = True
@@ -221,22 +218,23 @@ def marginal_entropy(logits: torch.Tensor) -> torch.Tensor:
     return -(logs.exp() * logs).sum()
 
 
+def _dtype(module: torch.nn.Module) -> torch.dtype:
+    """The type of a network's parameters; float32 where it has none."""
+    kinds = {value.dtype for value in module.parameters() if value.is_floating_point()}
+    if kinds == {torch.float64}:
+        return torch.float64
+    if kinds - {torch.float32}:
+        names = " and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
+        raise ModelError(
+            f"the model's parameters are {names}, but MEMO's step needs float32 ones; leave them in float32 and choose "
+            "precision bf16"
+        )
+    return torch.float32
+
+
 def _without_tensors(module: torch.nn.Module) -> torch.nn.Module:
     """A copy of a module that holds the very same parameters and buffers: what it computes with is handed to it."""
     return copy.deepcopy(module, {id(value): value for value in (*module.parameters(), *module.buffers())})
-
-
-@contextlib.contextmanager
-def _whole_float32() -> Iterator[None]:
-    """While active, products of float32 are of float32, not of TF32, which keeps 10 bits of each factor, or of bf16."""
-    convolutions, matrices = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
-    try:
-        torch.backends.cudnn.allow_tf32 = False
-        torch.set_float32_matmul_precision("highest")
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = convolutions
-        torch.set_float32_matmul_precision(matrices)
 
 
 def _channels_last(value: torch.Tensor) -> torch.Tensor:

@@ -41,13 +41,14 @@ class MixedStatistics(StandIn):
 
 
 def image_statistics(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and unbiased variance of each channel of `x` `[n, channels, h, w]`, float32.
+    """Mean and unbiased variance of each channel of `x` `[n, channels, h, w]`, float32 (float64 of float64).
 
     Squares are summed after the mean of every 64th pixel was taken off: in one pass, and the variance is not the small
     difference of large numbers.
     """
     count = x.shape[0] * x.shape[2] * x.shape[3]
-    near = x[:, :, ::8, ::8].float().mean((0, 2, 3))
-    rest = x.float() - near[:, None, None]
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    near = x[:, :, ::8, ::8].mean((0, 2, 3))
+    rest = x - near[:, None, None]
     first, second = rest.sum((0, 2, 3)) / count, (rest * rest).sum((0, 2, 3)) / count
     return near + first, (second - first * first) * (count / max(count - 1, 1))

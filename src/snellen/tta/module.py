@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from snellen.classifiers.base import OwnTransform
+from snellen.classifiers.borrowed import evaluating
 from snellen.errors import UsageError
 from snellen.tta.explain import Explanation, Vote
 from snellen.tta.given import as_pictures, device_of, given_model
@@ -42,7 +43,8 @@ class ZoomTTA(torch.nn.Module):
     such (or a batch as one tensor), all at source resolution: a zoom reaches their own pixels. It returns
     log-probabilities `[images, classes]`, float32, on the network's device: the logarithm of the merged scores, which
     `max` alone scales to sum to 1. The module may be moved, cast, run under autocast or compiled like any other; views
-    are cut on the CPU, outside of any graph. It is put in evaluation mode.
+    are cut on the CPU, outside of any graph. A module that is given is the very one that runs: in evaluation mode, and
+    afterwards in the mode it was in. Moving or casting the `ZoomTTA` moves and casts it; nothing else changes it.
 
     Raises UsageError for views, merges and images that are none, ModelError for a model that cannot be run.
 
@@ -70,6 +72,7 @@ class ZoomTTA(torch.nn.Module):
             if value is not None and not _is_count(value):
                 raise UsageError(f"{name}={value!r}: expected a whole number of views, at least 1")
         self._merge = parse_merge(merge)
+        self.policy = _policy(views, self._merge)  # first: it loads no model
         given = given_model(model, mean, std, classes, size)
         self.size, self.names, self.network = given.size, given.names, given.module
         self.mean: torch.Tensor
@@ -77,7 +80,6 @@ class ZoomTTA(torch.nn.Module):
         device = device_of(given.module)
         self.register_buffer("mean", torch.tensor(given.mean, device=device).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(given.std, device=device).view(1, 3, 1, 1), persistent=False)
-        self.policy = _policy(views, self._merge)
         self.rules = self.policy.rules[:budget] if self.policy else _rules(views, self.size, given.own, budget)
         if self.policy:
             check_size(self.policy, self.size)
@@ -85,14 +87,15 @@ class ZoomTTA(torch.nn.Module):
             raise UsageError(f"the views are {self.rules[0].size} pixels wide, but the model is shown {self.size}")
         self._merge.check(len(self.rules))
         self.batch_size = batch_size
-        self.eval()
+        self.training = given.module.training
 
     def forward(self, images: Any) -> torch.Tensor:
         """Log-probabilities `[images, classes]` of one image or several at source resolution."""
         pictures = as_pictures(images)
         if not pictures:
             return torch.empty(0, len(self.names), device=self.mean.device)
-        scores, _ = self._settle(pictures) if self.policy else self._all(pictures)
+        with evaluating(self.network):
+            scores, _ = self._settle(pictures) if self.policy else self._all(pictures)
         return _log(scores, self._merge)
 
     def explain(self, image: Any) -> Explanation:
@@ -100,7 +103,7 @@ class ZoomTTA(torch.nn.Module):
         pictures = as_pictures(image)
         if len(pictures) != 1:
             raise UsageError(f"explain: {len(pictures)} images; give one")
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(self.network):
             scores, probs = self._settle(pictures) if self.policy else self._all(pictures)
             total = _log(scores, self._merge).exp()[0]
         answer, seen = int(total.argmax()), probs[0]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from snellen.classifiers.backends import CONVERTED
+from snellen.classifiers.base import ModelCard
 from snellen.datasets import open_dataset
 from snellen.engine.plan import Work
 from snellen.engine.running import Running, completed, prepare_model
@@ -67,8 +68,12 @@ def tta(
         options["backend"] = "torch"
     report.status(f"opening {data}")
     dataset = open_dataset(data, root)
-    prepared = prepare_model(model, options)
-    chosen = parse_methods(methods, held, prepared.card.view_size, prepared.card.own)
+
+    def methods_of(card: ModelCard) -> list[Method]:
+        return parse_methods(methods, held, card.view_size, card.own)
+
+    prepared = prepare_model(model, options, check=methods_of)  # a policy of another size costs no conversion
+    chosen = methods_of(prepared.card)
     work = Work(LOADER, [method.to_json() for method in chosen], _cost(chosen))
     if memo and prepared.device == "cpu":
         report.status("MEMO: each worker compiles the step before its first image, which may take a minute or more")

@@ -26,13 +26,15 @@ from snellen.errors import SnellenError
 from snellen.mining.log import name_fault
 from snellen.web.guard import Guard
 from snellen.web.images import Content, Images, NoSuchImage
+from snellen.web.room import used
 from snellen.web.rules import Rules
 from snellen.web.verdicts import Refused, Reviews, Taken
 
 STATIC = Path(__file__).with_name("static")
 FOREVER = "private, max-age=31536000, immutable"
 DATA_FILE = re.compile(
-    r"(classes-[A-Za-z0-9._-]+|s[0-9]{1,4}/(images|m[0-9]{1,4}))\.json|s[0-9]{1,4}/m[0-9]{1,4}/answers/[0-9]{1,9}\.bin"
+    r"((classes|grid)-[A-Za-z0-9._-]+|s[0-9]{1,4}/(images|m[0-9]{1,4}))\.json"
+    r"|s[0-9]{1,4}/m[0-9]{1,4}/answers/[0-9]{1,9}\.bin"
 )
 # Images that are being made, or wait for a drawing process, while others are served.
 IMAGES_AT_ONCE = 8
@@ -117,6 +119,7 @@ def _add_pages(app: FastAPI, served: Served) -> None:
         path = await run_in_threadpool(served.files.path, f"data/{name}")
         if path is None or not path.resolve().is_relative_to(root):
             raise HTTPException(404, "there is no such file")
+        used(path)
         return _file(request, path)
 
 

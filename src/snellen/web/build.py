@@ -18,12 +18,13 @@ from snellen.atomic import write_atomic
 from snellen.engine.child import child_command
 from snellen.errors import EngineError, SnellenError
 from snellen.web.answers import CHUNK, chunk_bytes, chunk_name, parts_of
+from snellen.web.classes import classes_record
 from snellen.web.index import UNREADABLE, read_index
-from snellen.web.listing import set_entry
+from snellen.web.listing import grid_entry, set_entry
 from snellen.web.made import Made
 from snellen.web.site import Target
 from snellen.web.versions import FORMAT, images_version, model_version
-from snellen.web.viewed import ViewSet
+from snellen.web.viewed import ViewSet, digest
 
 # Seconds between two looks for what was written since.
 LOOK = 2.0
@@ -87,8 +88,8 @@ class Builder:
         if folder != "data" or rest.rpartition(".")[2] not in ("json", "bin"):
             return None
         stem = rest.rpartition(".")[0]
-        if stem.startswith("classes-"):
-            return self._classes(stem.removeprefix("classes-"))
+        if stem.startswith(("classes-", "grid-")):
+            return self._shared(stem)
         match stem.split("/"):
             case [key, "images"] if key in self.target.sets:
                 return self._waited(key)
@@ -173,13 +174,20 @@ class Builder:
         self._changed.notify_all()
         return None
 
-    def _classes(self, key: str) -> Path | None:
-        space = next((one.space for one in self.target.sets.values() if one.space_key == key), None)
-        if space is None:
-            return None
-        path = self._folder / f"classes-{key}-{space.fingerprint[:8]}.json"
+    def _shared(self, stem: str) -> Path | None:
+        """The file of a class space or of a grid, which several sets may have."""
+        for one in list(self.target.sets.values()):
+            if stem == f"classes-{one.space_key}":
+                return self._written(stem, classes_record(one.space_key, one.space))
+            for model in one.models:
+                key, rules = grid_entry(model.run.grid)
+                if stem == f"grid-{key}":
+                    return self._written(stem, rules)
+        return None
+
+    def _written(self, stem: str, plain: object) -> Path:
+        path = self._folder / f"{stem}-{digest(plain)}.json"
         if not path.exists():
-            plain = {"space": key, "keys": space.keys, "names": space.names, "synonyms": space.synonyms}
             write_atomic(path, json.dumps(plain, ensure_ascii=False).encode())
         return path
 

@@ -128,7 +128,7 @@ def _write_data(site: dict[str, Any], builder: Builder, fresh: Path) -> None:
     for one in site["sets"]:
         urls = [f"data/classes-{one['space']}.json", f"data/{one['key']}/images.json"]
         for model in one["models"]:
-            urls.append(f"data/{one['key']}/{model['key']}.json")
+            urls += [f"data/grid-{model['grid']}.json", f"data/{one['key']}/{model['key']}.json"]
             chunks = -(-one["images"] // one["chunk"])
             urls += [f"data/{one['key']}/{model['key']}/answers/{k}.bin" for k in range(chunks)]
         for url in urls:

@@ -13,9 +13,11 @@ from typing import Protocol
 
 from snellen.atomic import write_atomic
 from snellen.errors import DataError
+from snellen.locks import only_here
 from snellen.web.drawing import Drawers
 from snellen.web.pixels import PICTURE, THUMB
 from snellen.web.references import References
+from snellen.web.room import LOCK, used
 from snellen.zoom.grid import Grid
 from snellen.zoom.render import UnreadableImage
 
@@ -121,14 +123,14 @@ class Images:
         """A smaller image from the cache, or made from its original, whose sha256 is `digest`, and kept."""
         name = f"{digest}-{side}-{border}"
         path = self._folder / digest[:2] / f"{name}.jpg"
-        try:
-            return Content(path.read_bytes(), "image/jpeg", name)
-        except FileNotFoundError:
+        if (found := _there(path)) is None:
             data = read()
-        made = _shown(lambda: self._drawers.smaller(data, side, border))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, made)
-        return Content(made, "image/jpeg", name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with only_here(path.parent, LOCK, wait=True):  # another request, or another server, may be making it
+                if (found := _there(path)) is None:
+                    found = _shown(lambda: self._drawers.smaller(data, side, border))
+                    write_atomic(path, found)
+        return Content(found, "image/jpeg", name)
 
     def _set(self, key: str, position: int) -> ImageSet:
         of = self._sets.get(key)
@@ -150,6 +152,15 @@ class Images:
             raise NoSuchImage(LEADS_OUT)
         self._known[key, position] = digest
         return data, digest
+
+
+def _there(path: Path) -> bytes | None:
+    try:
+        found = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    used(path)
+    return found
 
 
 def _shown(make: Callable[[], bytes]) -> bytes:

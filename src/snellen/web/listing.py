@@ -1,12 +1,19 @@
 """What `data/site.json` says of a set and its models."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from snellen.store import Run
+from snellen.redact import without_folders
 from snellen.web.answers import CHUNK
 from snellen.web.shards import shards_of
-from snellen.web.viewed import ViewModel, ViewSet
+from snellen.web.viewed import ViewModel, ViewSet, digest
+from snellen.zoom.grid import Grid
+
+# Of a row of the funnel and of a data set that was mined, what the page shows beside its name.
+FUNNEL = ("shown", "read", "failed", "unanswered", "left", "unreadable", "forwards", "studied", "exhaustive")
+SOURCE = ("images", "unlabelled", "unreadable", "hard")
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ def set_entry(one: ViewSet, images: Standing, models: dict[str, Standing]) -> di
         "label_sources": list(one.sources),
         "chunk": CHUNK,
         "models": [_model_entry(one, model, models[model.key]) for model in one.models],
-    }
+    } | ({} if one.mined is None else {"mining": _mining_entry(one.mined.record)})
 
 
 def _model_entry(one: ViewSet, model: ViewModel, standing: Standing) -> dict[str, Any]:
@@ -56,7 +63,28 @@ def _model_entry(one: ViewSet, model: ViewModel, standing: Standing) -> dict[str
         "complete": standing.latest and (one.kind == "hard" or run.complete or (mined and not one.unfinished)),
         "early_exit": mined,
         "images": _shown(one, model),
-        "grid": _grid(run),
+        "grid": grid_entry(run.grid)[0],
+    }
+
+
+def _mining_entry(record: Mapping[str, Any]) -> dict[str, Any]:
+    """How a hard set was mined: the funnel, and what each data set gave."""
+
+    def whole(found: Any) -> int | None:
+        return found if isinstance(found, int) else None
+
+    def rows(name: str, column: str, numbers: tuple[str, ...]) -> list[dict[str, Any]]:
+        return [
+            {column: without_folders(str(one.get(column, "")))} | {number: whole(one.get(number)) for number in numbers}
+            for one in record.get(name, ())
+            if isinstance(one, dict)
+        ]
+
+    return {
+        "required": whole(record.get("miners_required")),
+        "zooms": whole(record.get("zooms")),
+        "funnel": rows("funnel", "miner", FUNNEL),
+        "sources": rows("sources", "name", SOURCE),
     }
 
 
@@ -71,8 +99,10 @@ def _shown(one: ViewSet, model: ViewModel) -> int:
     return sum(len(index.within(source, shard.start, shard.stop)) for source, shard in found)
 
 
-def _grid(run: Run) -> list[dict[str, Any]]:
-    """What is needed to draw the window of each zoom on a picture."""
-    group = {int(zoom): name for name, zooms in run.grid.groups.items() for zoom in zooms}
+@lru_cache(maxsize=64)
+def grid_entry(grid: Grid) -> tuple[str, list[dict[str, Any]]]:
+    """The key of a grid, and what is needed to draw the window of each zoom on a picture."""
+    group = {int(zoom): name for name, zooms in grid.groups.items() for zoom in zooms}
     names = ("resize", "row", "col", "size", "anchor", "fit", "flip", "scale")
-    return [{name: getattr(rule, name) for name in names} | {"group": group[k]} for k, rule in enumerate(run.grid)]
+    rules = [{name: getattr(rule, name) for name in names} | {"group": group[k]} for k, rule in enumerate(grid)]
+    return digest(rules), rules

@@ -17,6 +17,7 @@ from snellen.web.build import Builder
 from snellen.web.drawing import Drawers
 from snellen.web.images import Images
 from snellen.web.references import References
+from snellen.web.room import Room
 from snellen.web.rules import LEAST_TOKEN, Rules, is_any, is_loopback, rules_for
 from snellen.web.site import Target
 from snellen.web.verdicts import Reviews
@@ -63,14 +64,15 @@ def serve(
     listening: Listening,
     folder: Path,
     *,
+    cache_bytes: int,
     reference: Path | None = None,
     reviewer: str = "",
     browser: bool | None = None,
 ) -> None:
     """Serve the page of a target until Ctrl-C.
 
-    folder: of the cache. reference: a folder with examples of classes. reviewer: whose verdicts the page gives.
-    browser: whether to open one; None does where there is a screen and no token.
+    folder: of the cache, kept within `cache_bytes`. reference: a folder with examples of classes. reviewer: whose
+    verdicts the page gives. browser: whether to open one; None does where there is a screen and no token.
     """
     rules = listening.rules()
     if reviewer and (fault := name_fault(reviewer)):
@@ -84,10 +86,11 @@ def serve(
         drawers = Drawers(max(1, min(4, os.cpu_count() or 1)))
         stack.callback(drawers.close)
         files = stack.enter_context(contextlib.closing(Builder(target, folder)))
+        stack.enter_context(contextlib.closing(Room(folder, cache_bytes)))
         images = Images(target.sets, folder, drawers, references, outside=alone)
         app = create_app(Served(files, folder, images, reviews, reviewer), rules)
         url = address(listening.host, listener.getsockname()[1], rules.token)
-        print(f"{url}\nCtrl-C ends it.", flush=True)
+        print(f"{url}\n{warning(listening.host, listener.getsockname()[1])}Ctrl-C ends it.", flush=True)
         if browser or (browser is None and rules.token is None and _has_screen()):
             webbrowser.open(url)
         config = uvicorn.Config(
@@ -101,6 +104,18 @@ def serve(
         )
         with contextlib.suppress(KeyboardInterrupt):  # how it ends
             uvicorn.Server(config).run(sockets=[listener])
+
+
+def warning(host: str, port: int) -> str:
+    """What those who listen for others should know, as lines; none for this machine alone."""
+    if is_loopback(host):
+        return ""
+    name = socket.gethostname()
+    return (
+        "The connection is not encrypted. On a network that is not yours, leave out --host, "
+        "and give on the other machine:\n"
+        f"  ssh -N -L {port}:localhost:{port} {name}\n"
+    )
 
 
 def address(host: str, port: int, token: str | None) -> str:

@@ -1,6 +1,5 @@
 """A hard set becomes a data set: read back by pyarrow, by `datasets` and by Snellen, image by image."""
 
-import errno
 import hashlib
 import io
 import json
@@ -13,40 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 from hard_pictures import hard_pictures, publish_options
 from hard_rows import SCHEMA as ON_THE_HUB
-from hard_set import verdict_on
 from PIL import Image
+from published import rows_of
 
 from snellen.datasets import open_dataset
-from snellen.errors import DataError, Stopped, UsageError
-from snellen.files import read_bytes
+from snellen.errors import DataError, UsageError
 from snellen.labels import IMAGENET_1K, ClassSpace
-from snellen.mining.log import append
 from snellen.mining.publish import write as publish_write
 from snellen.mining.publish.images import shown_everywhere
 from snellen.mining.publish.publish import publish
 from snellen.mining.publish.rows import SCHEMA
-from snellen.places import place
-
-SHARK = "n01484850"
-
-
-@pytest.fixture
-def hard(pictures, tmp_path):
-    """A hard set of 24 pictures: one was dropped, one relabelled, one kept."""
-    folder = tmp_path / "hard"
-    images = hard_pictures(folder, pictures)
-    said = [verdict_on(images[1], "drop"), verdict_on(images[2], "relabel", SHARK, "n01440764", seq=1, reason="both")]
-    append(folder, [*said, verdict_on(images[3], seq=2)])
-    return folder, images
-
-
-def rows_of(out: Path) -> list[dict]:
-    files = sorted((out / "data").iterdir())
-    return [row for file in files for row in pq.read_table(file).to_pylist()]
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_every_row_says_what_the_hard_set_does(hard, pictures, tmp_path):
@@ -155,121 +130,6 @@ def test_shards_stay_below_their_size(hard, pictures, tmp_path, monkeypatch):
         open_dataset(f"parquet/{tmp_path / 'each'}")
 
 
-def test_again_writes_nothing_and_another_version_is_refused(hard, pictures, tmp_path):
-    folder, images = hard
-    options = publish_options(pictures)
-    publish(folder, tmp_path / "out", options)
-    before = files_of(tmp_path / "out")
-    assert publish(folder, tmp_path / "out", options).written == "nothing"
-    append(folder, [verdict_on(images[5], "drop", client=2)])
-    with pytest.raises(UsageError, match="holds another version; nothing was written over"):
-        publish(folder, tmp_path / "out", options)
-    with pytest.raises(UsageError, match="holds another version"):
-        publish(folder, tmp_path / "out", publish_options(pictures, form="coco"))
-    assert files_of(tmp_path / "out") == before
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
-
-
-def test_what_is_not_ours_is_left_alone(hard, pictures, tmp_path):
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "thesis.tex").write_text("years of work")
-    with pytest.raises(UsageError, match="holds something else than this; nothing was written"):
-        publish(hard[0], out, publish_options(pictures))
-    assert files_of(out) == {"thesis.tex": b"years of work"}
-    (out / "publish.json").write_text("{}")
-    with pytest.raises(UsageError, match="holds something else"):
-        publish(hard[0], out, publish_options(pictures))
-    with pytest.raises(UsageError, match="there is a file"):
-        publish(hard[0], out / "thesis.tex", publish_options(pictures))
-    shutil.rmtree(out)
-    out.mkdir()
-    assert publish(hard[0], out, publish_options(pictures)).written == "all", "an empty folder is nobody's"
-
-
-def test_what_comes_to_out_meanwhile_stays(hard, pictures, tmp_path, monkeypatch):
-    out = tmp_path / "out"
-    real = publish_write.WRITERS["parquet"]
-
-    def slow(folder, samples, space):
-        real(folder, samples, space)
-        out.mkdir()
-        (out / "mine").write_text("mine")
-
-    monkeypatch.setitem(publish_write.WRITERS, "parquet", slow)
-    with pytest.raises(UsageError, match="has come there meanwhile; nothing was written over"):
-        publish(hard[0], out, publish_options(pictures))
-    assert files_of(out) == {"mine": b"mine"}
-
-
-def test_the_card_is_renewed_over_the_same_data(hard, pictures, tmp_path):
-    folder, out = hard[0], tmp_path / "out"
-    publish(folder, out, publish_options(pictures))
-    before = files_of(out)
-    name = open_dataset(pictures).name
-    options = publish_options(pictures, licences=[f"{name}=CC-BY-4.0"], previous=str(out))
-    assert publish(folder, out, options).written == "card"
-    after = files_of(out)
-    assert {key for key in after if after[key] != before.get(key)} == {"README.md", "publish.json", "changes.csv"}
-    assert b"license: cc-by-4.0" in after["README.md"]
-    assert publish(folder, out, publish_options(pictures)).written == "card"
-    assert set(files_of(out)) == set(before), "what the card does not show any more is gone"
-    (out / "README.md").write_text("my own words")
-    with pytest.raises(UsageError, match="was edited since it was published"):
-        publish(folder, out, options)
-    assert (out / "README.md").read_text() == "my own words"
-
-
-def test_a_card_that_is_half_renewed_is_renewed(hard, pictures, tmp_path, monkeypatch):
-    from snellen.mining.publish import place as publish_place
-
-    folder, out, real = hard[0], tmp_path / "out", publish_place.write_atomic
-    publish(folder, out, publish_options(pictures))
-    options = publish_options(pictures, previous=str(out))
-    for step in range(4):
-        count = 0
-
-        def killed(path, data, step=step):
-            nonlocal count
-            count += 1
-            if count > step:
-                raise KeyboardInterrupt
-            real(path, data)
-
-        monkeypatch.setattr(publish_place, "write_atomic", killed)
-        with pytest.raises(KeyboardInterrupt):
-            publish(folder, out, options)
-    monkeypatch.setattr(publish_place, "write_atomic", real)
-    assert publish(folder, out, options).written == "card"
-    assert publish(folder, out, options).written == "nothing"
-    assert "## Changes" in (out / "README.md").read_text()
-
-
-def test_where_there_are_no_locks(hard, pictures, tmp_path, monkeypatch):
-    def none(*_):
-        raise OSError(errno.ENOLCK, "no locks available")
-
-    monkeypatch.setattr("fcntl.flock", none)
-    publish(hard[0], tmp_path / "out", publish_options(pictures))
-    assert set(files_of(tmp_path / "out")) == {"README.md", "publish.json", "data/validation-00000-of-00001.parquet"}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["hard", "out"]
-
-
-def test_two_at_once(hard, pictures, tmp_path, monkeypatch):
-    """The second is told, and the first one's data set is whole."""
-    real = publish_write.WRITERS["parquet"]
-
-    def meanwhile(folder, samples, space):
-        monkeypatch.setitem(publish_write.WRITERS, "parquet", real)
-        with pytest.raises(UsageError, match="another process is working"):
-            publish(hard[0], tmp_path / "out", publish_options(pictures))
-        real(folder, samples, space)
-
-    monkeypatch.setitem(publish_write.WRITERS, "parquet", meanwhile)
-    publish(hard[0], tmp_path / "out", publish_options(pictures))
-    assert len(rows_of(tmp_path / "out")) == 23
-
-
 def test_an_image_that_is_not_what_was_mined(hard, own_pictures, tmp_path):
     folder, images = tmp_path / "own", hard_pictures(tmp_path / "own", own_pictures)
     path = own_pictures / images[7].image_id
@@ -323,104 +183,6 @@ def test_a_border_goes_where_images_are_encoded_anew():
     assert (cut.width, cut.height, cut.suffix) == (26, 16, "png")
 
 
-def lose_the_third_file(monkeypatch):
-    """The store goes away when the third file is put there, once."""
-    from fsspec.implementations.memory import MemoryFileSystem
-
-    real, count = MemoryFileSystem.put_file, 0
-
-    def broken(self, *arguments, **keywords):
-        nonlocal count
-        count += 1
-        if count == 3:
-            raise OSError(5, "the network is gone")
-        return real(self, *arguments, **keywords)
-
-    monkeypatch.setattr(MemoryFileSystem, "put_file", broken)
-
-
-def test_into_a_store(hard, pictures, tmp_path, monkeypatch):
-    from fsspec.implementations.memory import MemoryFileSystem
-
-    MemoryFileSystem.store.clear()
-    monkeypatch.setenv("SNELLEN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(publish_write, "SHARD_BYTES", 20_000)
-    out, options = place("memory://bucket/out"), publish_options(pictures)
-    monkeypatch.setattr("snellen.trouble.PATIENCE_SECONDS", 0.0)
-    lose_the_third_file(monkeypatch)
-    with pytest.raises(Stopped):
-        publish(hard[0], out, options)
-    with pytest.raises(DataError, match="only a part of"):
-        open_dataset(f"parquet/{out}")
-    assert not any(name.endswith("README.md") for name in MemoryFileSystem.store)
-    publish(hard[0], out, options)
-    dataset = open_dataset(f"parquet/{out}")
-    assert len(dataset.items) == 23
-    assert read_bytes(out / "README.md").startswith(b"---\n")
-    assert not any(".publishing" in name for name in MemoryFileSystem.store)
-    assert publish(hard[0], out, options).written == "nothing"
-    assert not list((tmp_path / "cache" / "publishing").rglob("*.parquet"))
-    taken = place("memory://bucket/taken")
-    MemoryFileSystem().pipe_file("memory://bucket/taken/x", b"x")
-    with pytest.raises(UsageError, match="holds something else"):
-        publish(hard[0], taken, options)
-
-
-def test_a_copy_into_a_store_goes_on_with_the_same_data_alone(hard, pictures, tmp_path, monkeypatch):
-    """It is stopped, the review changes, and the same command would leave files of two data sets side by side."""
-    from fsspec.implementations.memory import MemoryFileSystem
-
-    MemoryFileSystem.store.clear()
-    monkeypatch.setenv("SNELLEN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(publish_write, "SHARD_BYTES", 20_000)
-    monkeypatch.setattr("snellen.trouble.PATIENCE_SECONDS", 0.0)
-    out, options = place("memory://mixed/out"), publish_options(pictures)
-    lose_the_third_file(monkeypatch)
-    with pytest.raises(Stopped):
-        publish(hard[0], out, options)
-    before = set(MemoryFileSystem.store)
-    append(hard[0], [verdict_on(hard[1][k], "drop", client=2, seq=k) for k in range(5, 20)])
-    with pytest.raises(UsageError, match="holds a part of another data set; remove it, or choose another -o"):
-        publish(hard[0], out, options)
-    assert set(MemoryFileSystem.store) == before
-    # Nor does it go on where something else has come.
-    folder, other = hard_and_pictures(tmp_path, pictures)
-    MemoryFileSystem().pipe_file("memory://mixed/out/data/other.parquet", b"x")
-    with pytest.raises(UsageError, match="holds a part of another data set"):
-        publish(folder, out, other)
-
-
-def hard_and_pictures(tmp_path, pictures):
-    """The hard set of `hard` as it was, elsewhere."""
-    images = hard_pictures(tmp_path / "again", pictures)
-    said = [verdict_on(images[1], "drop"), verdict_on(images[2], "relabel", SHARK, "n01440764", seq=1, reason="both")]
-    append(tmp_path / "again", [*said, verdict_on(images[3], seq=2)])
-    return tmp_path / "again", publish_options(pictures)
-
-
-def test_a_file_that_is_gone_or_cut_is_told(hard, pictures, tmp_path):
-    out, options = tmp_path / "out", publish_options(pictures)
-    record = publish(hard[0], out, options).record
-    name = "data/validation-00000-of-00001.parquet"
-    data = (out / name).read_bytes()
-    assert record["files"] == {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}}
-    (out / name).write_bytes(data[:-100])
-    with pytest.raises(UsageError, match=f"is damaged: '{name}' has .* of {len(data):,} bytes"):
-        publish(hard[0], out, options)
-    (out / name).unlink()
-    with pytest.raises(UsageError, match=f"is damaged: '{name}' is not there"):
-        publish(hard[0], out, publish_options(pictures, licences=[f"{open_dataset(pictures).name}=MIT"]))
-
-
-def test_a_card_that_was_moved_away_is_written_anew(hard, pictures, tmp_path):
-    out, options = tmp_path / "out", publish_options(pictures)
-    publish(hard[0], out, options)
-    card = (out / "README.md").read_bytes()
-    (out / "README.md").rename(tmp_path / "aside.md")
-    assert publish(hard[0], out, options).written == "card"
-    assert (out / "README.md").read_bytes() == card
-
-
 def test_what_programs_turn_is_told_or_converted(tmp_path):
     """A camera's note on how it was held: the miners were shown the pixels as they are stored."""
     datasets = pytest.importorskip("datasets")
@@ -447,20 +209,6 @@ def test_what_programs_turn_is_told_or_converted(tmp_path):
     assert np.array_equal(shown["converted"], stored)
     with pytest.raises(UsageError, match="holds another version"):
         publish(tmp_path / "hard", tmp_path / "plain", publish_options(tmp_path / "photos", convert=True))
-
-
-def test_what_changes_no_image_is_no_other_version(hard, pictures, tmp_path, monkeypatch):
-    """Another version of the package; --convert where there is nothing to convert. A new verdict renews the card."""
-    out = tmp_path / "out"
-    publish(hard[0], out, publish_options(pictures))
-    monkeypatch.setattr("importlib.metadata.version", lambda name: "9.9.9")
-    assert publish(hard[0], out, publish_options(pictures, convert=True)).written == "card"
-    assert "Made with Snellen 9.9.9" in (out / "README.md").read_text()
-    assert publish(hard[0], out, publish_options(pictures, convert=True)).written == "nothing"
-    for k in range(2):  # a second reviewer says the same: no row changes but for who decided
-        append(hard[0], [verdict_on(hard[1][1], "drop", reviewer="bob", client=5, seq=k)])
-    assert publish(hard[0], out, publish_options(pictures, convert=True)).written == "card"
-    assert "Reviewers: 2." in (out / "README.md").read_text()
 
 
 def test_the_name_where_it_is_put_here(hard, pictures, tmp_path, monkeypatch):

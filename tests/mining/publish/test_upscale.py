@@ -1,4 +1,4 @@
-"""Enlarging: against Pillow on the whole image, against the network on the whole image, and what memory it takes."""
+"""Images enlarged for the high-resolution twin: sizes, pixels, networks from files, ids and labels, kills, memory."""
 
 import hashlib
 import io
@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pyarrow as pa
 import pytest
+from enlarging import noise, repeated
 from hard_pictures import hard_pictures, publish_options
 from PIL import Image
 
@@ -22,20 +23,6 @@ from snellen.mining.publish.upscale import Network, bands, encode, enlarge, targ
 from snellen.store.schema import PREDICTIONS, SAMPLES
 from snellen.store.writer import commit
 from snellen.zoom.grid import Grid, ViewRule
-
-
-def noise(width, height, seed=0):
-    """A picture in which every pixel counts."""
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def repeated(scale):
-    """A network that makes `scale` by `scale` pixels of each, which Pillow does too."""
-
-    def nearest(pixels):
-        return pixels.repeat(scale, axis=0).repeat(scale, axis=1)
-
-    return Network("nearest", "0" * 64, scale, 1, nearest)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +53,7 @@ def test_without_a_network_it_is_pillows_lanczos(size):
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_what_is_too_large_is_reduced_as_pillow_reduces_the_whole(size, scale, monkeypatch):
     monkeypatch.setattr(upscale, "STRIP", 17)
-    monkeypatch.setattr(bands, "__defaults__", (16, 3))
+    monkeypatch.setattr(bands, "__defaults__", (16, 3, 2))
     image, wide = Image.fromarray(noise(*size)), 140
     wanted = target_size(*size, wide)
     whole = np.asarray(image).repeat(scale, axis=0).repeat(scale, axis=1)
@@ -107,53 +94,6 @@ def test_what_is_written_is_a_jpeg_with_all_of_its_colours():
         assert (written.format, written.size) == ("JPEG", (40, 30))
         assert {component[1:3] for component in written.layer} == {(1, 1)}
         assert np.abs(np.asarray(written).astype(int) - np.asarray(image)).mean() < 4
-
-
-@pytest.fixture(scope="module")
-def compact(tmp_path_factory):
-    """`compact(convolutions, scale)`: the weights of a small network as a file. It sees convolutions + 2 pixels far."""
-    torch = pytest.importorskip("torch")
-    compact_module = pytest.importorskip("spandrel.architectures.Compact")
-    from safetensors.torch import save_file
-
-    def make(convolutions=2, scale=4, channels=3):
-        torch.manual_seed(convolutions)
-        network = compact_module.Compact(
-            num_in_ch=channels, num_out_ch=channels, num_feat=8, num_conv=convolutions, upscale=scale
-        )
-        path = tmp_path_factory.mktemp("network") / "compact.safetensors"
-        save_file({key: value.contiguous() * 2 for key, value in network.state_dict().items()}, path)
-        return path
-
-    return make
-
-
-def whole(network, pixels):
-    (made,) = bands(pixels, network, tile=10_000, context=0)
-    return made.astype(int)
-
-
-@pytest.mark.parametrize(("tile", "size"), [(16, (50, 41)), (7, (23, 64)), (64, (65, 64)), (40, (30, 20))])
-def test_tiles_are_the_whole_where_the_context_covers_what_the_network_sees(compact, tile, size):
-    from snellen.mining.publish.upscale_network import load_network
-
-    network, pixels = load_network(compact(2), "cpu"), noise(*size)
-    expected = whole(network, pixels)
-    assert expected.std() > 20, "a network that makes one colour of everything shows nothing"
-    made = np.concatenate(list(bands(pixels, network, tile, context=4))).astype(int)
-    assert made.shape == expected.shape == (size[1] * 4, size[0] * 4, 3)
-    # Sums of floats in another order: at most a rounding.
-    assert np.abs(made - expected).max() <= 1
-    assert (made != expected).mean() < 1e-3
-
-
-def test_too_little_context_would_show(compact):
-    """The same comparison sees a context that is too small."""
-    from snellen.mining.publish.upscale_network import load_network
-
-    network, pixels = load_network(compact(2), "cpu"), noise(50, 41)
-    made = np.concatenate(list(bands(pixels, network, 16, context=0))).astype(int)
-    assert np.abs(made - whole(network, pixels)).max() > 5
 
 
 def test_the_network_is_spandrels_own(compact):

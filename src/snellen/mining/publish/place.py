@@ -117,10 +117,10 @@ def making(out: Path, work: str, content: str) -> Iterator[Place]:
             if is_remote(out):
                 with writing(out, begun=True):
                     _copy(place.folder, out, content)
-                shutil.rmtree(place.folder)
+                shutil.rmtree(place.folder, ignore_errors=True)  # or the next command does it, see `tidy`
             else:
                 _name(place.folder, out.absolute())
-            shutil.rmtree(place.work)
+            shutil.rmtree(place.work, ignore_errors=True)
 
 
 def tidy(out: Path) -> None:
@@ -128,6 +128,7 @@ def tidy(out: Path) -> None:
     place = _place(out)
     shutil.rmtree(place.work, ignore_errors=True)
     if is_remote(out):
+        shutil.rmtree(place.folder, ignore_errors=True)
         remove(out / MARK)
     else:
         _unlock(out)

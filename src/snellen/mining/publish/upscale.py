@@ -1,13 +1,15 @@
 """Enlarging images to a width: by Lanczos, or by a super-resolution network that sees one tile at a time.
 
 A tile is shown with some context on each side, and of the result the context is thrown away. Where the context covers
-what the network sees of its input around a pixel (its receptive field), the result is that of the whole image. What
-the network makes too large is reduced by Pillow's Lanczos: each band of tiles along its rows as soon as it is there,
-then all of them along the columns. The pixels are those of a resize of the whole in width and then in height.
+what the network sees of its input around a pixel (its receptive field), the result is that of the whole image. Of one
+that sees further two tiles differ where they meet: what is left of them overlaps there, and one fades into the other.
+What the network makes too large is reduced by Pillow's Lanczos: each band of tiles along its rows as soon as it is
+there, then all of them along the columns. The pixels are those of a resize of the whole in width and then in height.
 """
 
 import io
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +24,9 @@ Pixels = NDArray[np.uint8]  # [height, width, 3]
 WIDTHS = {"4k": 3840}
 # An image that would become higher than twice its new width becomes that high, and less wide: panoramas that stand.
 MOST_HIGH = 2
-# Of the source, pixels: what of a tile is used, and what is shown around it, which covers 40 convolutions of 3 × 3.
-TILE, CONTEXT = 144, 40
+# Of the source, pixels: a tile; what is shown around what of it is used, which covers 34 convolutions of 3 × 3, as many
+# as Real-ESRGAN's compact networks have; and how far a tile reaches into the next one, into which it fades.
+TILE, CONTEXT, BLEND = 144, 34, 6
 # Lanczos enlarges what is left to be enlarged by less than this: once more through the network would cost its square.
 ENOUGH = 1.5
 # Columns that are reduced at a time.
@@ -84,31 +87,64 @@ def encode(image: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def bands(source: Pixels, network: Network, tile: int = TILE, context: int = CONTEXT) -> Iterator[Pixels]:
-    """What a network makes of an image, from top to bottom, a row of tiles at a time: `[up to tile * scale, width, 3]`.
+def bands(
+    source: Pixels, network: Network, tile: int = TILE, context: int = CONTEXT, blend: int = BLEND
+) -> Iterator[Pixels]:
+    """What a network makes of an image, from top to bottom, about a row of tiles at a time: `[rows, width, 3]`.
 
-    tile, context: see `TILE`; both become multiples of what the network asks for.
+    tile, context, blend: see `TILE`; a tile, and all that is shown around it, become multiples of what the network asks
+    for, and a tile fades over half of it at most.
     """
-    tile, context = (-(-length // network.multiple) * network.multiple for length in (tile, context))
-    height, width = source.shape[:2]
-    for top in range(0, height, tile):
-        rows = [
-            _tile(source, network, top, min(top + tile, height), left, min(left + tile, width), context)
-            for left in range(0, width, tile)
-        ]
-        yield np.concatenate(rows, axis=1)
+    tile = -(-tile // network.multiple) * network.multiple
+    blend = min(blend, tile // 2)
+    around = -(-(context + blend) // network.multiple) * network.multiple
+    (rows, row_laps), (cols, col_laps) = (_cut(length, tile, blend) for length in source.shape[:2])
+    scale = network.scale
+
+    def band(row: range) -> Pixels:
+        tiles = (_tile(source, network, row, col, around - blend) for col in cols)
+        return np.concatenate(list(_faded(tiles, [lap * scale for lap in col_laps], axis=1)), axis=1)
+
+    yield from _faded(map(band, rows), [lap * scale for lap in row_laps], axis=0)
 
 
-def _tile(source: Pixels, network: Network, top: int, bottom: int, left: int, right: int, context: int) -> Pixels:
-    """Rows `top` … `bottom` and columns `left` … `right` of the source, enlarged."""
-    start_row, start_col = max(0, top - context), max(0, left - context)
-    shown = source[start_row : bottom + context, start_col : right + context]
-    made = network.enlarge(np.ascontiguousarray(shown))
+def _cut(length: int, tile: int, blend: int) -> tuple[list[range], list[int]]:
+    """The tiles of a side, each with what it fades over, and how much of each the next has too.
+
+    >>> _cut(100, 40, 5)
+    ([range(0, 45), range(35, 85), range(75, 100)], [10, 10, 0])
+    """
+    ranges = [range(max(0, at - blend), min(length, at + tile + blend)) for at in range(0, length, tile)]
+    laps = [one.stop - other.start for one, other in itertools.pairwise(ranges)]
+    return ranges, [*laps, 0]
+
+
+def _faded(parts: Iterable[Pixels], laps: Sequence[int], axis: int) -> Iterator[Pixels]:
+    """Parts without what they share, over which each fades linearly into the next.
+
+    laps: how many of its last rows (axis 0) or columns (axis 1) each shares with the first of the next.
+    """
+    before: Pixels | None = None
+    for given, lap in zip(parts, laps, strict=True):
+        part = np.moveaxis(given, axis, 0)
+        if before is not None:
+            weight = ((np.arange(len(before), dtype=np.float32) + 0.5) / len(before))[:, None, None]
+            part[: len(before)] = np.rint(before * (1 - weight) + part[: len(before)] * weight)
+        end = len(part) - lap
+        before = part[end:]
+        yield np.moveaxis(part[:end], 0, axis)
+
+
+def _tile(source: Pixels, network: Network, rows: range, cols: range, context: int) -> Pixels:
+    """Some rows and columns of the source, enlarged."""
+    start_row, start_col = max(0, rows.start - context), max(0, cols.start - context)
+    shown = source[start_row : rows.stop + context, start_col : cols.stop + context]
+    made = network.enlarge(shown.copy())  # contiguous, and theirs to write to, as Pillow's own is not
     scale = network.scale
     if made.shape != (scale * shown.shape[0], scale * shown.shape[1], 3):
         raise DataError(f"{network.name} makes {made.shape} of {shown.shape}: it does not enlarge {scale} times")
-    rows, cols = ((stop - first) * scale for first, stop in ((start_row, bottom), (start_col, right)))
-    return made[(top - start_row) * scale : rows, (left - start_col) * scale : cols]
+    down, right = ((kept.start - first) * scale for kept, first in ((rows, start_row), (cols, start_col)))
+    return made[down : down + len(rows) * scale, right : right + len(cols) * scale]
 
 
 def _reduced(made: Iterator[Pixels], size: tuple[int, int], height: int) -> Pixels:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from snellen.analysis.cover import TOP_K
 from snellen.analysis.summary import Summary
 from snellen.report.colours import BLACK, BLUE, GREEN, ORANGE
 from snellen.report.figures.style import (
@@ -54,6 +55,41 @@ def cover_bars(summaries: Sequence[Summary], names: Sequence[str], title: str) -
         figure.suptitle(wrapped(title, 90), fontsize=10)
         if len(sizes) > 1:
             figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+def table_figure(summaries: Sequence[Summary], names: Sequence[str], title: str) -> Figure:
+    """The study's Table 1: 1-crop, top-36 and upper bound of each model with their 95 % intervals, and guessing."""
+    kinds = (("one_crop", "1-crop", "o"), ("top_k", f"top-{TOP_K} (oracle)", "D"), ("upper", "upper bound", "s"))
+    guesses = ((1, f"random, {TOP_K} zooms", "x"), (0, "random, all zooms", "+"))
+    with rc_context(STYLE):
+        figure, (axes,) = _rows(len(summaries), len(kinds), 1)
+        for place, (share, label, marker) in enumerate(kinds):
+            shares = [getattr(summary, share) for summary in summaries]
+            axes.errorbar(
+                percents(shares),
+                _offsets(len(summaries), place, len(kinds)),
+                xerr=errors(shares),
+                fmt=marker,
+                color=GROUP_COLOURS[place],
+                markeredgecolor=BLACK,
+                markeredgewidth=0.4,
+                markersize=5,
+                ecolor=GREY,
+                elinewidth=0.8,
+                capsize=1.5,
+                label=label,
+            )
+        for which, label, marker in guesses:
+            values = [100 * summary.random[which] for summary in summaries]
+            axes.plot(values, range(len(summaries)), marker, color=GREY, markersize=5, label=label)
+        _name_axis(axes, names)
+        axes.set_xlim(-2, 102)
+        axes.set_xlabel("right, %")
+        figure.suptitle(wrapped(title, 90), fontsize=10)
+        handles = axes.get_legend_handles_labels()[0]  # those of plain lines come first
+        handles = [*handles[len(guesses) :], *handles[: len(guesses)]]
+        figure.legend(handles=handles, loc="outside lower center", ncols=5, handlelength=1.2)
     return figure
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -19,6 +19,9 @@ from snellen.report.figures.style import MAP, STYLE, new_figure, percents, wrapp
 from snellen.report.names import PLACES
 
 COLUMNS = 3
+# WCAG 2's weights of linear red, green and blue, and the luminance from which black and white stand out alike.
+LUMINANCE = (0.2126, 0.7152, 0.0722)
+EVEN = (1.05 * 0.05) ** 0.5 - 0.05
 
 
 def location_maps(maps: Sequence[list[list[Share]]], names: Sequence[str], title: str) -> Figure:
@@ -69,7 +72,10 @@ def zoom_map(summary: Summary, title: str) -> Figure:
                 cell = axes.text(col, row, f"{value:.1f}", ha="center", va="center", fontsize=7, color=ink)
                 cell.set_in_layout(False)  # it lies inside its cell: laying out 324 texts takes half of the time
         best = next(k for k, rule in enumerate(summary.grid) if rule == summary.best_rule)
-        for zoom, line, text in ((summary.grid.one_crop, "-", "1-crop"), (best, ":", "best single zoom")):
+        framed = [(summary.grid.one_crop, "-", "1-crop"), (best, ":", "best single zoom")]
+        if best == summary.grid.one_crop:
+            framed = [(best, "-", "1-crop, which is the best single zoom")]
+        for zoom, line, text in framed:
             if zoom is not None:
                 row, col = places[zoom]
                 corner = (col - 0.5, row - 0.5)
@@ -104,5 +110,7 @@ def _limits(shares: Sequence[Share]) -> tuple[float, float]:
 
 
 def _ink(value: float, low: float, high: float) -> str:
-    """White on the dark half of the colours, black on the light one."""
-    return "white" if value <= (low + high) / 2 else "black"
+    """White or black, whichever stands out more from the colour of that value."""
+    levels = np.array(colormaps[MAP]((value - low) / (high - low))[:3])
+    linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+    return "white" if linear @ LUMINANCE < EVEN else "black"

@@ -1,22 +1,9 @@
 // Two and more models: how far they agree, what they take for each other's answers, images that only one gets right.
 import { wilson } from './curves.js';
-import { thumbUrl } from './data.js';
 import { agreement, anyZoom, confusion, mcnemar, onlyRight } from './pairs.js';
+import { NO_LINES, PairTable, Thumbs } from './pairtable.js';
 import { go } from './route.js';
-import { Bar, ClassName, countText, html, intervalText, Link, nameOf, percentText, useEffect, useMemo, useRef } from './ui.js';
-
-const SHOWN = 24; // pictures of a list
-const LINES = 30; // pairs of classes
-
-/** The first pictures of a list, and the way to all of them; `query` leaves the list in the grid. */
-function Thumbs({ set, columns, classes, rows, query, label }) {
-  if (!rows.length) return null;
-  return html`<ul class="thumbs" aria-label=${label}>${rows.slice(0, SHOWN).map((row) => {
-    const name = columns.labels?.[row]?.map((id) => nameOf(classes, id)).join(', ') || columns.id?.[row] || `image ${row}`;
-    return html`<li key=${row}><${Link} to=${{ page: 'image', set: set.key, row, query }} title=${columns.id?.[row]}>
-      <img src=${thumbUrl(set, row)} alt="" loading="lazy" /><span>${name}</span><//></li>`;
-  })}</ul><p><${Link} to=${{ page: 'grid', set: set.key, query }} aria-label=${`${label}: all in the grid`}>All ${countText(rows.length)} in the grid<//></p>`;
-}
+import { Bar, countText, html, intervalText, percentText, useMemo } from './ui.js';
 
 /** How often two say the same, with its interval. */
 function Same({ k, n }) {
@@ -50,32 +37,14 @@ function Agreement({ pairs, pair, change }) {
     <p class="soft">In brackets: 95 % interval. p: McNemar's exact test of the images that only one gets right${pairs.length > 1 ? ', each pair by itself' : ''}.</p></section>`;
 }
 
-/** The images of a pair of answers, right under its line and in sight. */
-function Opened({ title, ...list }) {
-  const root = useRef(null);
-  useEffect(() => root.current?.scrollIntoView({ block: 'nearest' }), []);
-  return html`<tr class="opened" ref=${root}><td colspan="3"><div><h3>${title}</h3><${Thumbs} ...${list} label="Images of this pair" /></div></td></tr>`;
-}
-
 function Confusion({ set, columns, classes, pair: [a, b], query, change }) {
   const found = useMemo(() => confusion(a.columns, b.columns), [a, b]);
-  const open = query.cell;
-  const name = (one) => `${one.first}-${one.second}`;
-  const shown = found.find((one) => name(one) === open);
-  const link = shown && { models: `${a.key},${b.key}`, said: `${a.key}-${shown.first},${b.key}-${shown.second}` };
+  const link = (one) => ({ models: `${a.key},${b.key}`, said: `${a.key}-${one.first},${b.key}-${one.second}` });
   return html`<section><h2>Confusion between ${a.name} and ${b.name}</h2>
     ${found.length === 0 ? html`<p>They say the same of every image that both were shown.</p>` : html`
-      <p class="soft">Different answers at the 1-crop, the most frequent first${found.length > LINES ? `; ${LINES} of ${countText(found.length)} pairs` : ''}.</p>
-      <div class="wide" tabindex="0" role="region" aria-label="Confusion"><table class="numbers confusion">
-        <thead><tr><th scope="col">${a.name}</th><th scope="col">${b.name}</th><th scope="col">Images</th></tr></thead>
-        <tbody>${found.slice(0, LINES).map((one) => html`<tr key=${name(one)}>
-          <td><${ClassName} classes=${classes} id=${one.first} /></td><td><${ClassName} classes=${classes} id=${one.second} /></td>
-          <td><button type="button" class="quiet" aria-expanded=${one === shown}
-            aria-label=${`${one.rows.length} images: ${nameOf(classes, one.first)} or ${nameOf(classes, one.second)}`}
-            onClick=${() => change({ cell: one === shown ? null : name(one) })}>${countText(one.rows.length)}</button></td></tr>
-          ${one === shown && html`<${Opened} key=${`images ${name(one)}`} title=${`${nameOf(classes, one.first)} or ${nameOf(classes, one.second)}`}
-            set=${set} columns=${columns} classes=${classes} rows=${one.rows} query=${link} />`}`)}</tbody>
-      </table></div>`}
+      <p class="soft">Different answers at the 1-crop, the most frequent first.</p>
+      <${PairTable} name="Confusion" set=${set} columns=${columns} classes=${classes} pairs=${found} query=${query} change=${change}
+        heads=${[a.name, b.name]} between="or" link=${link} />`}
   </section>`;
 }
 
@@ -94,10 +63,10 @@ function OnlyOne({ set, columns, classes, models, query, change }) {
 export function ComparePage({ set, columns, classes, models, pending, route }) {
   const { query } = route;
   const chosen = models.map((model) => model.key);
-  const change = (changes) => go({ ...route, query: { ...query, ...changes } });
+  const change = (changes, replace = false) => go({ ...route, query: { ...query, ...changes } }, { replace });
   const toggle = (key) => {
     const next = set.models.map((model) => model.key).filter((one) => (one === key ? !chosen.includes(one) : chosen.includes(one)));
-    if (next.length) change({ models: next.join(','), pair: null, cell: null });
+    if (next.length) change({ models: next.join(','), pair: null, ...NO_LINES });
   };
   const pairs = useMemo(() => pairsOf(models), [models]);
   const pair = Math.max(0, pairs.findIndex(([a, b]) => `${a.key},${b.key}` === query.pair));
@@ -105,7 +74,7 @@ export function ComparePage({ set, columns, classes, models, pending, route }) {
     ${set.models.length > 2 && html`<fieldset class="models"><legend>Models</legend>${set.models.map((model) => html`<label key=${model.key}>
       <input type="checkbox" checked=${chosen.includes(model.key)} disabled=${!model.ready} onChange=${() => toggle(model.key)} /> ${model.name}</label>`)}</fieldset>`}
     ${pending ? html`<p class="soft">Loading …</p>` : models.length < 2 ? html`<p>Two models or more can be compared.</p>` : html`
-      <${Agreement} pairs=${pairs} pair=${pair} change=${(changes) => change({ ...changes, cell: null })} />
+      <${Agreement} pairs=${pairs} pair=${pair} change=${(changes) => change({ ...changes, ...NO_LINES })} />
       <${OnlyOne} set=${set} columns=${columns} classes=${classes} models=${models} query=${query} change=${change} />
       <${Confusion} set=${set} columns=${columns} classes=${classes} pair=${pairs[pair]} query=${query} change=${change} />`}`;
 }

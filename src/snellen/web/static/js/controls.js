@@ -1,5 +1,6 @@
 // The filters and the order of the grid. Every change is a change of the link.
-import { classIds, classText, FILTERS, findClass, focus, range, saidBy, SORTS } from './filter.js';
+import { classesNamed, classIds, classText, FILTERS, findClass, focus, range, saidBy, SORTS } from './filter.js';
+import { mistakeFrom } from './pairs.js';
 import { ClassName, countText, html, useEffect, useMemo, useRef, useState } from './ui.js';
 
 const PAUSE = 500; // milliseconds after the last key before it is said that a text is not understood
@@ -12,7 +13,7 @@ const Select = ({ label, value, options, set }) => html`<label class="field"><sp
   </select></label>`;
 
 /** A field whose text goes into the link a moment after the last key; the text is kept while it is typed. */
-function Text({ label, value, set, ...rest }) {
+export function Text({ label, value, set, ...rest }) {
   const [text, setText] = useState(value ?? '');
   const sent = useRef(value ?? '');
   const timer = useRef(null);
@@ -56,10 +57,12 @@ function ClassField({ label, classes, value, set }) {
   };
   const still = !value ? 'Images are not filtered by it.'
     : id === undefined ? 'No image has it.' : `Shown are still those of “${known}”.`;
+  const several = classesNamed(classes, told).slice(0, 4).map((one) => classText(classes, one));
+  const why = several.length > 1 ? `may be ${several.join(', or ')}` : 'is not understood: it is no class’s name or key';
   const note = `not-understood-${label.replace(/\W+/g, '-')}`;
   return html`<label class="field"><span>${label}</span><input type="search" list="class-names" value=${text} onInput=${typed}
     aria-invalid=${wrong ? 'true' : null} aria-describedby=${note} autocomplete="off" spellcheck=${false} placeholder="name or key" /></label>
-    <p id=${note} class="not-understood" role="status">${wrong && told && `“${told}” is not understood: it is no class’s name or key. ${still}`}</p>`;
+    <p id=${note} class="not-understood" role="status">${wrong && told && `“${told}” ${why}. ${still}`}</p>`;
 }
 
 function Wins({ zooms, value, set }) {
@@ -78,6 +81,11 @@ function Wins({ zooms, value, set }) {
 /** What the models are asked to have answered; a link from the page that compares them. */
 const Said = ({ classes, asked, clear }) => html`<div class="field"><span>Answers at the 1-crop</span>
   ${asked.map(([model, id]) => html`<div key=${model.key}>${model.name}: <b><${ClassName} classes=${classes} id=${id} /></b></div>`)}
+  <button type="button" class="quiet" onClick=${clear}>any answers</button></div>`;
+
+/** The label that an answer is taken for; a link from the page of confusions. */
+const Mistake = ({ classes, model, pair, clear }) => html`<div class="field"><span>Confusion ${pair.zooms ? 'of most zooms' : 'at the 1-crop'}</span>
+  <div>${model.name}: <b><${ClassName} classes=${classes} id=${pair.first} /></b> taken for <b><${ClassName} classes=${classes} id=${pair.second} /></b></div>
   <button type="button" class="quiet" onClick=${clear}>any answers</button></div>`;
 
 const any = (pairs) => [['', 'any'], ...pairs];
@@ -108,7 +116,7 @@ export function Controls({ site, set, columns, classes, models, query, count, ch
       ${columns.origins?.length > 1 && html`<${Select} label="Origin" value=${query.origin} set=${put('origin')}
         options=${any(columns.origins.map((name) => [name, name]))} />`}
       ${columns.key && html`<${Select} label="Verdict" value=${query.verdict} set=${put('verdict')}
-        options=${any(['undecided', 'kept', 'dropped', 'relabelled', 'conflict'].map((name) => [name, name]))} />`}
+        options=${any(['undecided', 'unsure', 'kept', 'dropped', 'relabelled', 'conflict'].map((name) => [name, name]))} />`}
       ${columns.suspect && html`<${Text} label="Suspect score, at least" value=${query.suspect} set=${put('suspect')} inputmode="decimal" placeholder="0" />`}
       ${kinds.length > 0 && html`<${Select} label="Kind of suspect" value=${query.kind} set=${put('kind')}
         options=${any(kinds.map((name) => [name, name]))} />`}
@@ -122,7 +130,8 @@ export function Controls({ site, set, columns, classes, models, query, count, ch
           options=${[['', 'either'], ['answer', 'on the answer'], ['right', 'on being right']]} />
           <${Select} label="Only this model is right" value=${query.only} set=${put('only')}
             options=${[['', 'either'], ['crop', 'at the 1-crop'], ['zooms', 'at any zoom']]} />`}
-        ${query.said && html`<${Said} classes=${classes} asked=${saidBy(models, query)} clear=${() => put('said')(null)} />`}`}
+        ${query.said && html`<${Said} classes=${classes} asked=${saidBy(models, query)} clear=${() => put('said')(null)} />`}
+        ${mistakeFrom(query.mistake) && html`<${Mistake} classes=${classes} model=${model} pair=${mistakeFrom(query.mistake)} clear=${() => put('mistake')(null)} />`}`}
       ${(columns.error || columns.duplicates) && html`<${Select} label="Files" value=${query.state} set=${put('state')}
         options=${any([['error', 'cannot be read'], ['duplicates', 'have duplicates']])} />`}
       <div class="order">

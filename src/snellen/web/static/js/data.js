@@ -59,9 +59,18 @@ export function typed(record) {
 const json = (answer) => answer.json();
 const columns = async (answer) => typed(await answer.json());
 
-/** What there is: `data/site.json`. */
+/** Puts the view rules of each model's grid in the place of the grid's key: the same list for the same key. */
+async function withGrids(found) {
+  const models = found.sets.flatMap((set) => set.models);
+  await Promise.all(models.map(async (model) => {
+    model.grid = await once(`data/grid-${encodeURIComponent(model.grid)}.json`, json);
+  }));
+  return found;
+}
+
+/** What there is: `data/site.json`, with the grids that it names. */
 export function loadSite() {
-  site ??= fetched('data/site.json').then(json);
+  site ??= fetched('data/site.json').then(json).then(withGrids);
   site.catch(() => { site = null; });
   return site;
 }
@@ -70,7 +79,7 @@ export function loadSite() {
 export async function reload() {
   const answer = await asked('data/site.json', { cache: 'no-cache' });
   if (!answer.ok) throw new Error(`data/site.json: ${answer.status}`);
-  const found = await answer.json();
+  const found = await withGrids(await answer.json());
   site = Promise.resolve(found);
   return found;
 }

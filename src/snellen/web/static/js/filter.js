@@ -3,11 +3,12 @@
 // q free text over image names, class names, synonyms and keys · label, says: class keys · origin · m: the model that
 // right, wins, says and confidence are about · right: 1, 0, -1 (at 1-crop) · wins: from-to · differ: answer, right ·
 // only: the model alone is right, at the crop or at some of its zooms · said: what models answer at the 1-crop,
-// as `m0-12,m1-40` · suspect: least score · kind · verdict · state: error, duplicates · sort, down.
+// as `m0-12,m1-40` · mistake: a label and what the model takes it for, `crop-12-40` or `zooms-12-40` · suspect: least score · kind · verdict · state: error, duplicates · sort, down.
 
-import { anyZoom, atCrop, isAlone } from './pairs.js';
+import { anyZoom, atCrop, isAlone, isMistake, mistakeFrom } from './pairs.js';
+import { isUnsure } from './standing.js';
 
-export const FILTERS = ['q', 'label', 'origin', 'right', 'wins', 'says', 'differ', 'only', 'said', 'suspect', 'kind', 'verdict', 'state'];
+export const FILTERS = ['q', 'label', 'origin', 'right', 'wins', 'says', 'differ', 'only', 'said', 'mistake', 'suspect', 'kind', 'verdict', 'state'];
 export const SORTS = {
   '': 'as in the data set',
   label: 'label',
@@ -21,7 +22,8 @@ export const SORTS = {
   suspect: 'suspect score',
 };
 
-const fold = (text) => text.toLowerCase().normalize('NFKD').replace(/\p{M}/gu, '');
+/** A text as it is compared: without capitals and marks. */
+export const fold = (text) => text.toLowerCase().normalize('NFKD').replace(/\p{M}/gu, '');
 
 /** `make(object)`, made once for each object. */
 function onceFor(make) {
@@ -41,14 +43,24 @@ export const classTexts = onceFor((classes) => classes.keys.map((key, id) =>
 export const classIds = onceFor((classes) => new Map(classes.keys.map((key, id) => [key, id])));
 
 /** A class as it is written in a field. */
-export const classText = (classes, id) => [classes.names?.[id], classes.keys[id]].filter(Boolean).join(' · ');
+export function classText(classes, id) {
+  const [name, key] = [classes.names?.[id], classes.keys[id]];
+  return name?.endsWith(`(${key})`) ? name : [name, key].filter(Boolean).join(' · ');
+}
 
-/** The key of the class that a field names by its text, key or name; null where that is none. */
-export function findClass(classes, text) {
+/** Ids of the classes that a field may mean by its text: a class as it is written there, a key, a name, a synonym. */
+export function classesNamed(classes, text) {
   const asked = fold(text.trim());
-  const id = classes.keys.findIndex((key, at) =>
-    asked === fold(classText(classes, at)) || asked === fold(key) || asked === fold(classes.names?.[at] ?? ''));
-  return id < 0 || !asked ? null : classes.keys[id];
+  if (!asked) return [];
+  const where = (test) => [...classes.keys.keys()].filter(test);
+  const exact = where((id) => [classText(classes, id), classes.keys[id], classes.names?.[id] ?? ''].some((one) => fold(one) === asked));
+  return exact.length ? exact : where((id) => classes.synonyms?.[id]?.some((one) => fold(one) === asked));
+}
+
+/** The key of the class that a field names; null where that is none, or one of several. */
+export function findClass(classes, text) {
+  const ids = classesNamed(classes, text);
+  return ids.length === 1 ? classes.keys[ids[0]] : null;
 }
 
 /** From and to of a range as written in a link, `3-9`, `3-` or `5`; whole range where it says nothing. */
@@ -63,7 +75,7 @@ export function range(text) {
 /** The model that a query is about: the one it names, else the first; undefined where that is not there (yet). */
 export const focus = (models, query) => (query.m ? models.find((model) => model.key === query.m) : models[0]);
 
-const OF_MODELS = ['right', 'wins', 'says', 'differ', 'only', 'said'];
+const OF_MODELS = ['right', 'wins', 'says', 'differ', 'only', 'said', 'mistake'];
 const ORDERS_OF_MODELS = ['wins', 'confidence', 'agree', 'sensitivity', 'differ'];
 
 /** Whether a query cannot be answered yet. pending: answers of models that the page is about are still to come. */
@@ -120,6 +132,8 @@ function tests({ columns, classes, models, verdicts }, query) {
     const asked = saidBy(models, query);
     found.push((k) => asked.every(([one, id]) => one.columns.crop[k] === id));
   }
+  const mistake = model && labels && mistakeFrom(query.mistake);
+  if (mistake) found.push((k) => isMistake(labels, model, k, mistake));
   if (query.suspect && columns.suspect) {
     const least = Number(query.suspect);
     found.push((k) => columns.suspect[k] >= least);
@@ -127,8 +141,11 @@ function tests({ columns, classes, models, verdicts }, query) {
   if (query.kind && columns.kind) found.push((k) => columns.kind[k] === query.kind);
   if (query.verdict && columns.key) {
     const conflicts = new Set((verdicts?.conflicts ?? []).map((conflict) => conflict.id));
-    const status = (key) => verdicts?.images?.[key]?.status ?? 'undecided';
-    found.push((k) => (query.verdict === 'conflict' ? conflicts.has(columns.key[k]) : status(columns.key[k]) === query.verdict));
+    const of = {
+      conflict: (key) => conflicts.has(key),
+      unsure: (key) => isUnsure(verdicts?.images?.[key]),
+    }[query.verdict] ?? ((key) => (verdicts?.images?.[key]?.status ?? 'undecided') === query.verdict);
+    found.push((k) => of(columns.key[k]));
   }
   if (query.state === 'error') found.push((k) => columns.error?.[k] !== undefined);
   if (query.state === 'duplicates') found.push((k) => columns.duplicates?.[k] !== undefined);

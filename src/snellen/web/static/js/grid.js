@@ -54,11 +54,11 @@ function Cell({ set, columns, classes, models, row, place, count, style, focused
   </li>`;
 }
 
-/** Width and height of an element, as they change. */
+/** Width and height of an element, as they change, and how many times 16 pixels letters are. */
 function useSize(ref) {
-  const [size, setSize] = useState([0, 0]);
+  const [size, setSize] = useState([0, 0, 1]);
   useLayoutEffect(() => {
-    const measure = () => setSize([ref.current.clientWidth, ref.current.clientHeight]);
+    const measure = () => setSize([ref.current.clientWidth, ref.current.clientHeight, parseFloat(getComputedStyle(document.documentElement).fontSize) / 16]);
     const observer = new ResizeObserver(measure);
     observer.observe(ref.current);
     measure();
@@ -75,10 +75,10 @@ export function Grid({ site, set, columns, classes, models, pending, route }) {
   const waiting = waits(data, asked, pending);
   const rows = useMemo(() => (waiting ? NONE : select(data, asked)), [data, waiting, format({ query: asked })]);
   const scroller = useRef(null);
-  const [width, height] = useSize(scroller);
+  const [width, height, scale] = useSize(scroller);
   const [top, setTop] = useState(0);
   const [focus, setFocus] = useState(0);
-  const tiling = tile(Math.max(1, width), height, size);
+  const tiling = tile(Math.max(1, width), height, size, scale);
   const [from, to] = visible(tiling, rows.length, top);
   const current = Math.min(focus, Math.max(0, rows.length - 1));
   const change = useCallback((changes, replace = false) => {

@@ -77,10 +77,7 @@ function View({ set, row, model, zoom, named }) {
 /** The first model of each grid. */
 function byGrid(models) {
   const found = new Map();
-  for (const model of models) {
-    const grid = JSON.stringify(model.grid);
-    if (!found.has(grid)) found.set(grid, model);
-  }
+  for (const model of models) if (!found.has(model.grid)) found.set(model.grid, model);
   return [...found.values()];
 }
 

@@ -8,6 +8,9 @@ const LOOK = 5000; // where nothing is being written at the moment: a study may 
 const growing = (site) => site.sets.some((set) =>
   set.ready === false || set.models.some((model) => !model.ready || !model.complete));
 
+/** What site.json says; the long lists of its grids are of runs, whose versions it names. */
+const told = (site) => JSON.stringify(site, (name, value) => (name === 'grid' ? null : value));
+
 let lookNow = () => {};
 /** Asks now whether there is something else: what was asked for is not there any more. */
 export const lookAgain = () => lookNow();
@@ -22,7 +25,7 @@ export function useSite() {
     const take = (found) => {
       setFailure(null);
       lookNow = found.live ? again : lookNow;
-      setSite((before) => (JSON.stringify(before) === JSON.stringify(found) ? before : found));
+      setSite((before) => (told(before) === told(found) ? before : found));
       if (!over && found.live && found.kind !== 'data') timer = setTimeout(again, growing(found) ? POLL : LOOK);
     };
     let asking = false;

@@ -9,13 +9,15 @@ const PAGES = {
   overview: { title: 'Overview', load: () => import('./overview.js').then((module) => module.Overview) },
   grid: { title: 'Images', load: () => import('./grid.js').then((module) => module.Grid) },
   image: { title: 'Image', load: () => import('./image.js').then((module) => module.ImagePage) },
+  confusions: { title: 'Confusions', load: () => import('./confusions.js').then((module) => module.ConfusionsPage) },
   compare: { title: 'Compare', load: () => import('./compare.js').then((module) => module.ComparePage) },
   review: { title: 'Review', load: () => import('./review.js').then((module) => module.ReviewPage) },
 };
 
 const SHOWN = 4;
-/** Keys of the models that a page is about: those the link names, else the first ones; of the overview all. */
+/** Keys of the models that a page is about: those the link names, else the first ones; of the overview all, of confusions one. */
 function shownKeys(set, page, query) {
+  if (page === 'confusions') return [query.m ?? set?.models.find((model) => model.ready)?.key].filter(Boolean);
   if (page === 'overview') return (set?.models ?? []).map((model) => model.key);
   const named = (query.models ?? '').split(',').filter(Boolean);
   const first = named.length ? named : (set?.models ?? []).slice(0, SHOWN).map((model) => model.key);
@@ -26,6 +28,7 @@ function Frame({ site, set, route, children }) {
   const tabs = [
     site.kind === 'data' ? null : { page: 'overview', title: 'Overview' },
     { page: 'grid', title: 'Images' },
+    set.models.length > 0 ? { page: 'confusions', title: 'Confusions' } : null,
     set.models.length > 1 ? { page: 'compare', title: 'Compare' } : null,
     site.kind === 'hard' ? { page: 'review', title: 'Review' } : null,
   ].filter(Boolean);

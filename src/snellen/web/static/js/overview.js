@@ -1,9 +1,9 @@
 // All that the folder holds: what each model reaches on the set, where it reads best, how far a run or a review is.
 import { histogram } from './curves.js';
+import { HardSet } from './hardset.js';
 import { useModels } from './loaded.js';
 import { PlaceMap, ZoomCurves } from './plots.js';
 import { Bar, countText, html, intervalText, Link, percentText, useMemo } from './ui.js';
-import { useVerdicts } from './verdicts.js';
 
 const MEASURES = [
   ['1-crop', 'The centre view at scale 256, alone'],
@@ -61,23 +61,6 @@ function Winning({ set, model }) {
     <td><${Bar} value=${bin.count / most} text=${countText(bin.count)} kind=${bin.to ? 'accent' : 'wrong'} /></td></tr>`)}</tbody></table>`;
 }
 
-const VERDICTS = ['undecided', 'kept', 'dropped', 'relabelled'];
-
-function Review({ site, set }) {
-  const verdicts = useVerdicts(site, true);
-  if (!verdicts) return null;
-  const total = Object.values(verdicts.counts).reduce((sum, count) => sum + count, 0) || 1;
-  const conflicts = verdicts.conflicts?.length ?? 0;
-  return html`<section><h2>Review</h2>
-    <table class="winning"><caption class="unseen">Verdicts</caption><tbody>${VERDICTS.map((status) => html`<tr key=${status}>
-      <th scope="row"><${Link} to=${{ page: 'grid', set: set.key, query: { verdict: status } }}>${status}<//></th>
-      <td><${Bar} value=${(verdicts.counts[status] ?? 0) / total} text=${countText(verdicts.counts[status] ?? 0)}
-        kind=${status === 'undecided' ? 'none' : 'accent'} /></td></tr>`)}</tbody></table>
-    <p>${conflicts > 0 && html`<${Link} to=${{ page: 'grid', set: set.key, query: { verdict: 'conflict' } }}>${countText(conflicts)} conflicts<//> · `}
-      <${Link} to=${{ page: 'review', set: set.key }}>${site.review ? 'Go on reviewing' : 'Look at the verdicts'}<//></p>
-  </section>`;
-}
-
 /** Origins of a set and how many images each has. */
 function Origins({ set, columns }) {
   const counts = useMemo(() => {
@@ -93,6 +76,9 @@ function Origins({ set, columns }) {
   </tbody></table></section>`;
 }
 
+/** Whether numbers of accuracy say something: on a hard set the miners are right at no zoom, which is no finding. */
+const tells = (site, models) => site.kind !== 'hard' || models.some((model) => model.columns.summary?.['upper bound']?.k > 0);
+
 /** The numbers of the other data sets. */
 function Other({ set }) {
   const models = useModels(set, set.models.map((model) => model.key));
@@ -100,15 +86,17 @@ function Other({ set }) {
     ${set.models.length > 0 ? html`<${Numbers} set=${set} models=${models} />` : html`<p class="soft">${countText(set.images)} images</p>`}`;
 }
 
-export function Overview({ site, set, columns, models }) {
-  const zoomed = models.filter((model) => model.zooms > 1);
+export function Overview({ site, set, columns, classes, models, pending }) {
+  const told = tells(site, models);
+  const zoomed = told ? models.filter((model) => model.zooms > 1) : [];
+  const failed = set.models.some((model) => model.error);
   const errors = Object.keys(columns.error ?? {}).length;
   return html`
     <h1>${set.name}</h1>
     <p class="lead"><${Link} to=${{ page: 'grid', set: set.key }}>${countText(columns.n)} images<//>${set.label_sources?.length > 0 && html`, labels: ${set.label_sources[0]}`}
       ${errors > 0 && html`, <${Link} to=${{ page: 'grid', set: set.key, query: { state: 'error' } }}>${countText(errors)} cannot be read<//>`}</p>
-    ${site.kind === 'hard' && html`<${Review} site=${site} set=${set} />`}
-    ${set.models.length > 0 && html`<section><h2>What framing can reach</h2><${Numbers} set=${set} models=${models} /></section>`}
+    ${site.kind === 'hard' && html`<${HardSet} site=${site} set=${set} columns=${columns} classes=${classes} models=${models} pending=${pending} />`}
+    ${set.models.length > 0 && (told || failed) && html`<section><h2>What framing can reach</h2><${Numbers} set=${set} models=${models} /></section>`}
     <div class="pair">${zoomed.some((model) => model.columns.zooms) && html`<section><h2>By scale</h2><${ZoomCurves} models=${zoomed} /></section>`}
     ${zoomed.some((model) => model.columns.map) && html`<section><h2>By place</h2>
       <p class="soft">Share of images that at least one scale gets right with the window at that place.</p>

@@ -37,16 +37,69 @@ export function mcnemar(onlyFirst, onlySecond) {
   return Math.min(1, 2 * Math.exp(log) * sum);
 }
 
+const IDS = 2 ** 24; // more than a class space has
+
+/** Rows by a pair of classes, the most frequent pair first: {first, second, rows}. */
+class Pairs {
+  #found = new Map();
+
+  add(first, second, row) {
+    const name = first * IDS + second; // a number is a faster key than a text
+    const pair = this.#found.get(name);
+    if (pair) pair.rows.push(row);
+    else this.#found.set(name, { first, second, rows: [row] });
+  }
+
+  sorted() {
+    return [...this.#found.values()].sort((x, y) => y.rows.length - x.rows.length || x.first - y.first || x.second - y.second);
+  }
+}
+
 /** Pairs of different answers at the 1-crop, most frequent first: {first, second, rows}. */
 export function confusion(a, b) {
-  const found = new Map();
+  const found = new Pairs();
   for (let k = 0; k < a.crop.length; k += 1) {
-    if (a.crop[k] < 0 || b.crop[k] < 0 || a.crop[k] === b.crop[k]) continue;
-    const name = `${a.crop[k]} ${b.crop[k]}`;
-    if (!found.has(name)) found.set(name, { first: a.crop[k], second: b.crop[k], rows: [] });
-    found.get(name).rows.push(k);
+    if (a.crop[k] >= 0 && b.crop[k] >= 0 && a.crop[k] !== b.crop[k]) found.add(a.crop[k], b.crop[k], k);
   }
-  return [...found.values()].sort((x, y) => y.rows.length - x.rows.length || x.first - y.first || x.second - y.second);
+  return found.sorted();
+}
+
+/** What a model answers, and whether that is right (1, 0 or −1): at the 1-crop, or at most zooms; null without several. */
+const said = (model, zooms) => (zooms ? model.consensus && [model.consensus, model.consensus_right] : [model.crop, model.right]);
+
+/**
+ * What a model takes the classes for: {pairs, counts, judged, wrong}. A pair is the first label of an image and an answer
+ * that is none of its labels: {first, second, rows}. counts: images of each first label that are judged, by id.
+ * An image without an answer is wrong, and in no pair. zooms: the answer of most zooms counts, not that at the 1-crop.
+ */
+export function mistakes(labels, model, zooms = false) {
+  const found = new Pairs();
+  const counts = new Map();
+  let [judged, wrong] = [0, 0];
+  const [answer, right] = said(model, zooms) ?? [[], []];
+  for (let k = 0; k < answer.length; k += 1) {
+    if (right[k] < 0 || !labels[k]?.length) continue;
+    const label = labels[k][0];
+    judged += 1;
+    counts.set(label, (counts.get(label) ?? 0) + 1);
+    if (right[k] === 1) continue;
+    wrong += 1;
+    if (answer[k] >= 0) found.add(label, answer[k], k);
+  }
+  return { pairs: found.sorted(), counts, judged, wrong };
+}
+
+/** Whether an image is one of a pair of `mistakes`. */
+export function isMistake(labels, model, k, { zooms, first, second }) {
+  const [answer, right] = said(model, zooms) ?? [];
+  return Boolean(answer) && right[k] === 0 && labels[k]?.[0] === first && answer[k] === second;
+}
+
+/** A pair of `mistakes` as it stands in a link, and back; null where that is none. */
+export const mistakeText = ({ zooms, first, second }) => `${zooms ? 'zooms' : 'crop'}-${first}-${second}`;
+export function mistakeFrom(text) {
+  const found = /^(crop|zooms)-(\d{1,8})-(\d{1,8})$/.exec(text ?? '');
+  return found && { zooms: found[1] === 'zooms', first: Number(found[2]), second: Number(found[3]) };
 }
 
 /** Whether one model gets an image right and no other; all must have been shown it. */

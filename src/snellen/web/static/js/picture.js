@@ -2,6 +2,8 @@
 import { html, useState } from './ui.js';
 import { field, ruleOf, windowOn } from './window.js';
 
+const FLATTEST = 2.5; // of a frame, so that what a window adds above and below a panorama can be seen
+
 const percent = (share) => `${(100 * share).toFixed(3)}%`;
 
 /** width, height: of the original, in pixels; those of the picture itself where they are not known. */
@@ -19,14 +21,15 @@ export function Picture({ src, alt, rule, width, height }) {
     height: percent(part.height / whole.height),
   });
   const ratio = across && down ? (whole.width * across) / (whole.height * down) : 4 / 3;
-  return html`<div class=${own ? 'picture' : 'picture waiting'} style=${{ aspectRatio: String(ratio), '--ratio': ratio.toFixed(4) }}>
+  const shape = across && down ? Math.min(FLATTEST, across / down) : 4 / 3;
+  return html`<div class="picture-frame" style=${{ '--own': shape.toFixed(4) }}><div class=${own ? 'picture' : 'picture waiting'} style=${{ aspectRatio: String(ratio), '--ratio': ratio.toFixed(4) }}>
     ${failed === src
       ? html`<p class="soft">The picture cannot be shown.</p>`
       : html`<img src=${src} alt=${alt} style=${style({ left: 0, top: 0, width: 1, height: 1 })}
           onLoad=${(event) => setOwn([event.target.naturalWidth, event.target.naturalHeight])}
           onError=${() => setFailed(src)} />`}
     ${box && html`<div class="window" data-window=${[box.left, box.top, box.width, box.height].join(' ')} style=${style(box)}></div>`}
-  </div>`;
+  </div></div>`;
 }
 
 const ROWS = ['top', 'middle', 'bottom'];

@@ -8,6 +8,7 @@
 // a lock that each page holds as long as it lives says which those are. Where a browser has no locks (no https, not this
 // machine), the leftovers of living pages are sent as well, which is harmless.
 
+import { Shelf } from './shelf.js';
 import { keyOf } from './standing.js';
 
 const BATCH = 10; // verdicts of a request; the log has a file for each
@@ -15,8 +16,8 @@ const FIRST_WAIT = 250; // ms, doubled at each failure
 const LONGEST_WAIT = 15000;
 
 export class Queue {
-  #prefix; #storage; #send; #locks; #later; #own; #busy = false; #size = BATCH; #wake = null;
-  #adopted = new Set(); #byId = new Map();
+  #shelf; #send; #name; #locks; #later; #own; #busy = false; #size = BATCH; #wake = null;
+  #adopted = new Set(); #byId = new Map(); #recovered = null;
 
   /** Verdicts by key that are not known to be stored, oldest first; also those of other pages. */
   waiting = new Map();
@@ -24,28 +25,31 @@ export class Queue {
   refused = new Map();
   /** How often sending has failed in a row, why last (one line), and when it is tried again (ms). */
   failures = 0; error = ''; nextTry = 0;
-  /** Whether the browser's storage takes what it is given. */
-  kept = true;
 
   /**
-   * name: of the hard set, so that two on one address are not mixed. storage: as localStorage, or null.
+   * name: of the hard set, so that two on one address are not mixed. storage: as localStorage, or null. journal: a `Journal`, or null.
    * send(verdicts): resolves to `{status, body}`, rejects where there is no answer.
    * onStored(body): what the server told of their images, when they are no longer waiting. onChange(): anything changed. onElsewhere(key): another page is rid of it.
    */
-  constructor({ client, name, storage, send, locks = null, later = (run, ms) => setTimeout(run, ms), onStored, onChange, onElsewhere }) {
+  constructor({ client, name, storage, journal = null, send, locks = null, later = (run, ms) => setTimeout(run, ms), onStored, onChange, onElsewhere }) {
     Object.assign(this, { onStored, onChange, onElsewhere });
-    this.#prefix = { waiting: `snellen-verdict/${name}/`, refused: `snellen-refused/${name}/` };
-    [this.#own, this.#storage, this.#send, this.#locks, this.#later] = [client, storage, send, locks, later];
-    this.kept = storage !== null;
+    [this.#own, this.#name, this.#send, this.#locks, this.#later] = [client, name, send, locks, later];
+    this.#shelf = new Shelf({ name, storage, journal });
     this.#locks?.request(this.#lockOf(client), () => new Promise(() => {})); // until the page is closed
-    for (const name of this.#names()) this.#read(name, this.#storage.getItem(name));
+    for (const found of this.#shelf.entries()) this.#put(found);
   }
 
   /** Takes a verdict of this page; it is in the storage when this returns. */
   add(verdict) {
-    this.#put(verdict);
-    this.#keep(this.#prefix.waiting + keyOf(verdict), verdict);
+    const key = keyOf(verdict);
+    this.#put({ kind: 'waiting', key, entry: verdict });
+    this.#shelf.keep('waiting', key, verdict);
     this.work();
+  }
+
+  /** Whether the browser's storage takes what it is given. */
+  get kept() {
+    return this.#shelf.works;
   }
 
   /** The unsent verdicts on an image, in the order they were given. */
@@ -55,24 +59,21 @@ export class Queue {
 
   /** Another page wrote or removed something (a `storage` event). */
   onStorage({ key, newValue }) {
-    if (key === null || !Object.values(this.#prefix).some((prefix) => key.startsWith(prefix))) return;
-    if (newValue !== null) this.#read(key, newValue);
-    else if (key.startsWith(this.#prefix.refused)) this.refused.delete(key.slice(this.#prefix.refused.length));
-    else this.onElsewhere(key.slice(this.#prefix.waiting.length));
+    const of = key === null ? null : this.#shelf.named(key);
+    if (!of) return;
+    const found = newValue === null ? null : this.#shelf.read(key, newValue);
+    if (found) this.#put(found);
+    else if (newValue === null && of.kind === 'refused') this.refused.delete(of.key);
+    else if (newValue === null) this.onElsewhere(of.key);
     this.onChange();
   }
 
   /** Looks for verdicts that a page which is gone left behind, and sends them. */
   async adopt() {
+    this.#recovered ??= this.#recover();
     const clients = new Set([...this.waiting.values()].map((one) => one.client));
     for (const client of clients) {
-      if (client === this.#own || this.#adopted.has(client)) continue;
-      if (!this.#locks) this.#adopted.add(client);
-      else {
-        await this.#locks.request(this.#lockOf(client), { ifAvailable: true }, (lock) => {
-          if (lock) this.#adopted.add(client); // it is gone, and its name is never used again
-        });
-      }
+      if (!this.#adopted.has(client) && await this.#isGone(client)) this.#adopted.add(client);
     }
     this.work();
   }
@@ -90,13 +91,13 @@ export class Queue {
     const same = this.#byId.get(verdict?.id);
     same?.delete(key);
     if (same?.size === 0) this.#byId.delete(verdict.id);
-    this.#drop(this.#prefix.waiting + key);
+    this.#shelf.drop('waiting', key);
   }
 
   /** A refused verdict was read about, and need not be shown any more. */
   dismiss(key) {
     this.refused.delete(key);
-    this.#drop(this.#prefix.refused + key);
+    this.#shelf.drop('refused', key);
     this.onChange();
   }
 
@@ -160,7 +161,7 @@ export class Queue {
     const [key, entry] = [keyOf(verdict), { verdict, error }];
     if (!this.waiting.has(key)) return; // another page was refused it as well, and shows it
     this.refused.set(key, entry);
-    this.#keep(this.#prefix.refused + key, entry);
+    this.#shelf.keep('refused', key, entry);
     this.forget(key);
   }
 
@@ -173,54 +174,34 @@ export class Queue {
     });
   }
 
-  #put(verdict) {
-    const key = keyOf(verdict);
-    this.waiting.set(key, verdict);
-    if (!this.#byId.has(verdict.id)) this.#byId.set(verdict.id, new Map());
-    this.#byId.get(verdict.id).set(key, verdict);
+  /** Takes in what a browser that was killed has in its journal alone. */
+  async #recover() {
+    for (const found of await this.#shelf.lost()) {
+      if (!await this.#isGone(found.key.slice(0, found.key.lastIndexOf('/')))) continue;
+      this.#put(found);
+      this.#shelf.keep(found.kind, found.key, found.entry);
+    }
+    if (this.waiting.size) this.adopt();
+    this.onChange();
   }
 
-  /** What stands in the storage under a name; anything that is no verdict is left alone. */
-  #read(name, text) {
-    let entry = null;
-    try {
-      entry = JSON.parse(text);
-    } catch {
+  /** Whether the page of a client was closed; its name is never used again. Where there are no locks: whether it is another. */
+  async #isGone(client) {
+    if (client === this.#own) return false;
+    return !this.#locks || this.#locks.request(this.#lockOf(client), { ifAvailable: true }, (lock) => lock !== null);
+  }
+
+  #put({ kind, key, entry }) {
+    if (kind === 'refused') {
+      this.refused.set(key, entry);
       return;
     }
-    const [kind, prefix] = Object.entries(this.#prefix).find(([, start]) => name.startsWith(start));
-    const verdict = kind === 'refused' ? entry?.verdict : entry;
-    if (!verdict || keyOf(verdict) !== name.slice(prefix.length)) return;
-    if (![verdict.based_on, verdict.labels].every(Array.isArray)) return;
-    if (kind === 'refused') this.refused.set(keyOf(verdict), entry);
-    else this.#put(verdict);
-  }
-
-  #names() {
-    const all = Array.from({ length: this.#storage?.length ?? 0 }, (_, k) => this.#storage.key(k));
-    const number = (name) => Number(name.slice(name.lastIndexOf('/') + 1));
-    return all
-      .filter((name) => Object.values(this.#prefix).some((prefix) => name.startsWith(prefix)))
-      .sort((a, b) => number(a) - number(b));
-  }
-
-  #keep(name, entry) {
-    try {
-      this.#storage.setItem(name, JSON.stringify(entry));
-    } catch {
-      this.kept = false; // full, or none: it is only in this page until it is sent
-    }
-  }
-
-  #drop(name) {
-    try {
-      this.#storage.removeItem(name);
-    } catch {
-      // There is no storage.
-    }
+    this.waiting.set(key, entry);
+    if (!this.#byId.has(entry.id)) this.#byId.set(entry.id, new Map());
+    this.#byId.get(entry.id).set(key, entry);
   }
 
   #lockOf(client) {
-    return `${this.#prefix.waiting}${client}`;
+    return `snellen-verdict/${this.#name}/${client}`;
   }
 }

@@ -1,6 +1,7 @@
 // The page on which people decide over the images of a hard set.
 import { pictureUrl, thumbUrl } from './data.js';
 import * as api from './reviewapi.js';
+import { journalHere } from './journal.js';
 import { lookAgain } from './loaded.js';
 import { Agreement, Choices, Evidence, Name, Note, Queue, Said, Totals } from './reviewparts.js';
 import { reviewKeys } from './reviewkeys.js';
@@ -31,7 +32,7 @@ function sessionOf(site, set, columns, classes) {
   const session = new Session({
     name, columns, classes, canGive: site.review && site.live, say: announce, locks: navigator.locks ?? null,
     api: { state: (tag) => api.state(site, tag), post: api.post },
-    storage: site.live ? api.storeOf('localStorage') : null, memory: api.storeOf('sessionStorage'),
+    storage: site.live ? api.storeOf('localStorage') : null, journal: site.live && site.review ? journalHere() : null, memory: api.storeOf('sessionStorage'),
   });
   const remembered = (store) => api.storeOf(store)?.getItem('snellen-reviewer');
   session.setReviewer(remembered('sessionStorage') || site.reviewer || remembered('localStorage') || '');
@@ -54,8 +55,8 @@ function useSession(site, set, columns, classes) {
   const [, draw] = useReducer((count) => count + 1, 0);
   useEffect(() => session.subscribe(draw), [session]);
   useEffect(() => {
-    session.refresh();
-    const timer = site.live ? setInterval(() => document.hidden || session.refresh(), POLL) : null;
+    session.heard.refresh();
+    const timer = site.live ? setInterval(() => document.hidden || session.heard.refresh(), POLL) : null;
     return () => clearInterval(timer);
   }, [session]);
   return session;
@@ -68,21 +69,21 @@ function useLink(session, set, route) {
   useEffect(() => {
     const show = Object.hasOwn(LISTS, route.query.show ?? '') ? route.query.show : 'all';
     const sort = route.query.sort === 'suspect' ? 'suspect' : 'order';
-    if (!session.loaded && show !== 'all') return; // which images are in conflict is not known yet
-    if (show !== session.show || sort !== session.sort) session.setList(show, sort);
+    if (!session.heard.loaded && show !== 'all') return; // which images are in conflict is not known yet
+    if (show !== session.cursor.show || sort !== session.cursor.sort) session.setList(show, sort);
     if (route.row !== null && route.row !== written.current) session.goTo(route.row);
     written.current = route.row;
     followed.current = true;
-  }, [session.loaded, route.row, route.query.show, route.query.sort]);
+  }, [session.heard.loaded, route.row, route.query.show, route.query.sort]);
   useEffect(() => {
     const timer = setTimeout(() => {
-      if (!followed.current || !session.loaded || session.row === null || session.row === route.row) return;
+      if (!followed.current || !session.heard.loaded || session.row === null || session.row === route.row) return;
       if (parse(location.hash).row !== route.row) return; // a link was just followed, and is not drawn yet
       written.current = session.row;
       go({ ...route, set: set.key, row: session.row }, { replace: true });
     }, LINK);
     return () => clearTimeout(timer);
-  }, [session.loaded, session.row, route.row]);
+  }, [session.heard.loaded, session.row, route.row]);
 }
 
 /** Whether an image has been looked at for a moment. */
@@ -123,24 +124,24 @@ function Review({ site, set, columns, classes, route }) {
   const ids = session.draft.labels.map((key) => classes.keys.indexOf(key));
   const settled = useSettled(row);
   useEffect(() => { // the picture that comes next is there when it does
-    const next = settled ? session.nextPlace() : null;
-    if (next !== null) new Image().src = pictureUrl(set, session.list[next]);
+    const next = settled ? session.cursor.next() : null;
+    if (next !== null) new Image().src = pictureUrl(set, session.cursor.list[next]);
   }, [settled, row]);
   return html`<div class="review">
     <h1 class="unseen">Review</h1>
     <div class="review-bar">
       ${session.canGive && html`<${Name} session=${session} />`}
-      <label>Images <select value=${session.show} onChange=${(event) => filter('show', event.target.value)}>
+      <label>Images <select value=${session.cursor.show} onChange=${(event) => filter('show', event.target.value)}>
         ${Object.entries(LISTS).filter(([key]) => session.canGive || !['mine', 'unsure'].includes(key)).map(([key, text]) => html`<option key=${key} value=${key}>${text}</option>`)}
       </select></label>
-      ${columns.suspect && html`<label>Order <select value=${session.sort} onChange=${(event) => filter('sort', event.target.value)}>
+      ${columns.suspect && html`<label>Order <select value=${session.cursor.sort} onChange=${(event) => filter('sort', event.target.value)}>
         <option value="order">of the hard set</option><option value="suspect">most suspect first</option>
       </select></label>`}
-      <span class="review-place">${session.list.length ? session.place + 1 : 0} of ${session.list.length}</span>
+      <span class="review-place">${session.cursor.list.length ? session.cursor.place + 1 : 0} of ${session.cursor.list.length}</span>
       <${Queue} session=${session} />
     </div>
     <${Totals} session=${session} />
-    ${session.failure && html`<p class="review-fault" role="alert">${session.failure}</p>`}
+    ${session.heard.failure && html`<p class="review-fault" role="alert">${session.heard.failure}</p>`}
     ${row === null ? html`<p class="empty">There is no image in this list.</p><${Note} session=${session} />` : html`<div class="review-desk">
       <figure class="review-picture">
         <${Picture} key=${`${row} ${set.version}`} set=${set} row=${row} columns=${columns} settled=${settled} />

@@ -3,7 +3,7 @@ import { wilson } from './curves.js';
 import { loadReferences, referenceUrl } from './data.js';
 import { useLoaded } from './loaded.js';
 import { nameFault, STATUSES } from './standing.js';
-import { announce, Bar, ClassName, html, intervalText, Link, percentText, useEffect, useRef, useState } from './ui.js';
+import { announce, Bar, ClassName, html, intervalText, Link, percentText, shortSpecs, useEffect, useRef, useState } from './ui.js';
 
 const EXAMPLES = 3;
 
@@ -16,7 +16,7 @@ export function Name({ session }) {
     if (session.nameless) field.current?.focus();
   }, [session.nameless]);
   const fault = open && text ? nameFault(text, session.tally.reviewers) : '';
-  const ready = session.loaded && text && !fault; // until then nobody knows which names there are
+  const ready = session.heard.loaded && text && !fault; // until then nobody knows which names there are
   if (!open) {
     return html`<span class="review-name">Reviewer <b>${session.reviewer}</b>
       <button type="button" class="quiet" onClick=${() => setOpen(true)}>change</button></span>`;
@@ -131,8 +131,7 @@ const Examples = ({ classes, id, count }) => html`<span class="review-examples">
 /** What the miners saw: at how many zooms each failed, and what it answered instead. */
 export function Evidence({ set, columns, row, classes }) {
   const miners = columns.evidence?.miners?.[row] ?? [];
-  const short = miners.map((spec) => spec.split(/[@,]/)[0]);
-  const name = (k) => (short.filter((one) => one === short[k]).length > 1 ? miners[k] : short[k]);
+  const names = shortSpecs(miners);
   const failed = columns.evidence?.failed_zooms?.[row] ?? [];
   const answers = columns.evidence?.answers?.[row] ?? [];
   const suspect = columns.suspect?.[row];
@@ -142,7 +141,7 @@ export function Evidence({ set, columns, row, classes }) {
       <thead><tr><th scope="col">classifier</th><th scope="col">failed at</th><th scope="col">answers most</th></tr></thead>
       <tbody>${failed.map((count, k) => {
         const [id, share] = answers[k] ?? [-1, NaN];
-        return html`<tr key=${k}><th scope="row" title=${miners[k]}>${name(k)}</th><td>${count} zooms</td>
+        return html`<tr key=${k}><th scope="row" title=${miners[k]}>${names[k]}</th><td>${count} zooms</td>
           <td>${id >= 0 && html`<${ClassName} classes=${classes} id=${id} /> <${Bar} value=${share} />`}</td></tr>`;
       })}</tbody></table>`}
     ${Number.isFinite(suspect) && html`<p>Suspect: ${columns.kind?.[row] || 'label'}, score ${suspect.toFixed(3)}.</p>`}

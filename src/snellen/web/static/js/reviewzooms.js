@@ -25,7 +25,7 @@ export function ZoomMaps({ site, set, row, classes, settled }) {
       <${Heat} name=${model.name} grid=${model.grid} answers=${answers} classes=${classes}
         zoom=${chosen?.key === model.key ? chosen.zoom : -1} choose=${(zoom) => setChosen({ key: model.key, zoom })} />
     </figure>`)}
-      ${shown && site.live && html`<img src=${viewUrl(set, row, chosen.zoom, shown.model)} width="224" height="224" alt="the view" />`}
+      ${shown && site.live && html`<img src=${viewUrl(set, row, chosen.zoom, shown.model)} class="review-view" width="224" height="224" alt="the view" />`}
     </div>
     <p class="soft">${shown ? cellText(shown.model.grid, shown.answers, chosen.zoom, classes) : 'Point at a zoom to see its view and answer.'}
       ${models.length > MOST && html` <${Link} to=${{ page: 'image', set: set.key, row }}>All ${models.length} classifiers<//>`}</p>

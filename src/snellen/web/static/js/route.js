@@ -1,7 +1,7 @@
 // The state of the page as a link: `#/SET/PAGE/ROW?key=value`. Back and forward are the browser's own.
 import { useEffect, useState } from '../vendor/preact-htm.js';
 
-export const PAGES = ['overview', 'grid', 'image', 'compare', 'review'];
+export const PAGES = ['overview', 'grid', 'image', 'confusions', 'compare', 'review'];
 const listeners = new Set();
 
 const decode = (text) => {

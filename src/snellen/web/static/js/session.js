@@ -1,19 +1,18 @@
 // A reviewer at work: where they are, what stands, what they give. Keys act on this object at once, before anything is
 // drawn: the image that a verdict is on is the one under the cursor when the key went down, and the cursor moves first.
+import { Cursor } from './cursor.js';
+import { Heard } from './heard.js';
 import { History } from './history.js';
 import { Queue } from './queue.js';
 import { newClient } from './reviewapi.js';
-import { isUndone, keyOf, listed, nextIn, remembered, seen, undoing } from './standing.js';
+import { isUndone, keyOf, remembered, seen, undoing } from './standing.js';
 import { Tally } from './tally.js';
 
 const NO_NAME = 'A verdict has a name: write who you are into “Reviewer” and press Begin.';
 
 export class Session {
-  #listeners = new Set(); #client = newClient(); #seq = 0; #last = 0; #tag = null; #stored = 0; #asking = null; #gone = new Set();
+  #listeners = new Set(); #client = newClient(); #seq = 0; #last = 0;
 
-  loaded = false; failure = '';
-  /** Where: an index into `list`, which holds positions of images. */
-  place = 0; list = []; show = 'all'; sort = 'order';
   /** What is being made for the image under the cursor. */
   draft = { labels: [], reason: '' }; othersShown = false;
   picker = { text: '', at: 0 };
@@ -21,26 +20,29 @@ export class Session {
   note = ''; nameless = 0;
 
   /**
-   * name: of the hard set. api: `{state(tag), post(verdicts)}`. storage, memory: as localStorage and sessionStorage, or null.
+   * name: of the hard set. api: `{state(tag), post(verdicts)}`. storage, memory: as localStorage and sessionStorage, journal: a `Journal`; each may be null.
    * say(text): says something to those who hear the page; the others see it.
    */
-  constructor({ name, columns, classes, canGive, api, storage, memory, locks = null, say }) {
-    Object.assign(this, { columns, classes, canGive, api, say });
+  constructor({ name, columns, classes, canGive, api, storage, journal = null, memory, locks = null, say }) {
+    Object.assign(this, { columns, classes, canGive, say });
     this.count = columns.key.length;
     this.tally = new Tally(columns.key, (id) => this.queue.of(id));
     this.history = new History(name, memory);
     this.queue = new Queue({
-      client: this.#client, name, storage, locks, send: api.post,
-      onStored: (body) => this.#take(body),
+      client: this.#client, name, storage, journal, locks, send: api.post,
+      onStored: (body) => this.heard.take(body),
       onChange: () => this.changed(),
-      onElsewhere: async (key) => {
-        this.#gone.add(key);
-        await this.#asking; // it may have begun too early
-        await this.refresh();
-      },
+      onElsewhere: (key) => this.heard.elsewhere(key),
     });
     this.tally.countAll();
-    this.list = this.#listed();
+    this.cursor = new Cursor(this.tally, () => this.columns.suspect);
+    this.heard = new Heard({
+      ask: api.state, tally: this.tally, queue: this.queue,
+      onChange: () => {
+        this.cursor.follow();
+        this.changed();
+      },
+    });
   }
 
   subscribe(listener) {
@@ -60,7 +62,7 @@ export class Session {
 
   /** The position under the cursor; null where the list is empty. */
   get row() {
-    return this.list[this.place] ?? null;
+    return this.cursor.row;
   }
 
   /** The labels that an image was mined with, as keys. */
@@ -78,7 +80,7 @@ export class Session {
   }
 
   showsOthers() {
-    return this.othersShown || this.show === 'conflicts';
+    return this.othersShown || this.cursor.show === 'conflicts';
   }
 
   setReviewer(name) {
@@ -89,46 +91,30 @@ export class Session {
 
   /** Goes through other images, or in another order; stays at the same image where it is among them. */
   setList(show, sort) {
-    const row = this.row;
-    [this.show, this.sort] = [show, sort];
-    this.list = this.#listed();
-    this.#moveTo(Math.max(0, this.list.indexOf(row)));
+    this.cursor.setList(show, sort);
+    this.#moved();
   }
 
   /** Goes to an image; one that is not in the list is put into it. */
   goTo(row) {
-    if (!Number.isInteger(row) || row < 0 || row >= this.count) return;
-    if (!this.list.includes(row)) {
-      const later = this.sort === 'order' ? this.list.findIndex((one) => one > row) : 0;
-      this.list.splice(later < 0 ? this.list.length : later, 0, row);
-    }
-    this.#moveTo(this.list.indexOf(row));
+    if (this.cursor.goTo(row)) this.#moved();
   }
 
   step(by) {
-    if (!this.list.length) return;
-    this.#moveTo((this.place + by + this.list.length) % this.list.length);
+    if (this.row === null) return;
+    this.cursor.step(by);
+    this.#moved();
     this.say(this.#here());
   }
 
   /** Goes to the next image that waits for this reviewer. False where there is none. */
   nextOpen() {
-    const place = this.nextPlace();
+    const place = this.cursor.next();
     if (place === null) return false;
-    this.#moveTo(place);
+    this.cursor.place = place;
+    this.#moved();
     this.say(this.#here());
     return true;
-  }
-
-  /** Where that is: nothing said first, then `unsure`; null where there is none. */
-  nextPlace() {
-    const { mine, states } = this.tally;
-    const lists = { conflicts: [(row) => states[row].conflict], mine: [() => true] };
-    for (const test of lists[this.show] ?? [(row) => mine[row] === 0, (row) => mine[row] === 1]) {
-      const place = nextIn(this.list, this.place, test);
-      if (place !== null && place !== this.place) return place;
-    }
-    return null;
   }
 
   /** A verdict on the image under the cursor, which then moves on; false, and why, where it cannot be given. */
@@ -149,7 +135,7 @@ export class Session {
     }
     if (this.nextOpen()) this.say(`${word}. Now ${this.#here()}`);
     else {
-      this.#moveTo(this.place);
+      this.#moved();
       this.tell('Nothing in this list waits for you any more.');
     }
     return true;
@@ -157,7 +143,7 @@ export class Session {
 
   /** Takes the last verdict of this page back, by another one; the cursor goes to its image. */
   undo() {
-    if (!this.loaded) { // what was said of the image is not known yet
+    if (!this.heard.loaded) { // what was said of the image is not known yet
       this.tell('The verdicts are still loading.');
       return;
     }
@@ -196,53 +182,11 @@ export class Session {
     this.tell('');
   }
 
-  /** Asks the server what stands. */
-  refresh() {
-    this.#asking ??= this.#refreshed().finally(() => { this.#asking = null; });
-    return this.#asking;
-  }
-
-  async #refreshed() {
-    try {
-      let [answer, before, gone] = [];
-      do { // an answer from before a verdict was stored would take it out of sight
-        [before, gone] = [this.#stored, [...this.#gone]];
-        answer = await this.api.state(this.#tag);
-      } while (before !== this.#stored);
-      this.failure = '';
-      if (answer) {
-        this.#tag = answer.tag;
-        this.tally.read(answer.body);
-        this.#follow();
-      }
-      for (const key of gone) this.#forget(key); // what other pages sent stands there now
-      this.loaded = true;
-    } catch (error) {
-      this.failure = error?.told ? error.message : 'The server does not answer; what others say is not known at the moment.';
-    }
-    this.changed();
-  }
-
-  /** What the server told of images whose verdicts it stored. */
-  #take(body) {
-    this.#stored += 1;
-    this.#tag = null;
-    for (const id of this.tally.take(body)) this.tally.count(this.tally.at.get(id));
-    this.#follow();
-  }
-
-  #forget(key) {
-    const id = this.queue.waiting.get(key)?.id;
-    this.#gone.delete(key);
-    this.queue.forget(key);
-    this.tally.count(this.tally.at.get(id));
-  }
-
   #fault(row, word, labels) {
     if (!this.canGive) return 'This page is read-only.';
     if (row === null) return 'There is no image in this list.';
     if (!this.reviewer) return NO_NAME;
-    if (!this.loaded) return 'The verdicts are still loading.';
+    if (!this.heard.loaded) return 'The verdicts are still loading.';
     if (word === 'relabel' && !labels.length) return 'Choose a label first.';
     return labels.length && labels.join() === [...this.keysOf(row)].sort().join() ? 'These are the labels it has: keep it, or choose others.' : '';
   }
@@ -264,25 +208,11 @@ export class Session {
     return [this.columns.id[this.row], ...this.columns.labels[this.row].map((id) => this.classes.names[id])].join(', ');
   }
 
-  #moveTo(place) {
-    this.place = place;
+  #moved() {
     this.draft = { labels: [], reason: '' };
     this.othersShown = false;
     Object.assign(this.picker, { text: '', at: 0 });
     this.tell('');
-  }
-
-  /** Images that came to belong to the list join it, in their places; none goes while somebody is at it. */
-  #follow() {
-    if (this.show === 'all') return;
-    const row = this.row;
-    this.list = this.#listed(new Set(this.list));
-    this.place = Math.max(0, this.list.indexOf(row));
-  }
-
-  #listed(stay = new Set()) {
-    const of = (row) => ({ ...this.tally.states[row], mine: this.tally.mine[row] });
-    return listed(this.count, this.show, this.sort, of, this.columns.suspect, stay);
   }
 }
 

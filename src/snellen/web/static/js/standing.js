@@ -28,6 +28,9 @@ const UNDONE = 'undone';
 /** Whether a verdict is what undoing leaves where nothing stood: who gave it has said nothing of the image. */
 export const isUndone = (one) => one.verdict === 'unsure' && one.reason === UNDONE;
 
+/** Whether an image, as the server tells it, is undecided although somebody looked at it and was unsure. */
+export const isUnsure = (image) => image?.status === 'undecided' && image.standing.some((one) => one.verdict === 'unsure' && !isUndone(one));
+
 /** How far one reviewer is with an image: 0 nothing said, 1 unsure, 2 decided. */
 export function progress(stand, reviewer) {
   const own = stand.filter((one) => one.reviewer === reviewer && !isUndone(one));

@@ -1,17 +1,21 @@
 // Where the cells of the grid lie: pure geometry. At most MOST_CELLS are on the page at once, whatever its size.
 
 export const MOST_CELLS = 160;
+// Widths of cells in pixels, where letters are of the usual size.
 export const SIZES = { small: 110, medium: 160, large: 240 };
 const SPARE = 2; // rows drawn beyond each edge of the window
-const TEXT = 46; // pixels of text under a picture
+const TEXT = 46; // of text under a picture
 
-/** Columns and height of a row for a window, cells about as wide as asked for but never too many of them. */
-export function tile(width, height, size) {
-  let columns = Math.max(1, Math.floor(width / SIZES[Object.hasOwn(SIZES, size ?? '') ? size : 'medium']));
+/**
+ * Columns and height of a row for a window, cells about as wide as asked for but never too many of them.
+ * scale: how many times the usual size letters are.
+ */
+export function tile(width, height, size, scale = 1) {
+  let columns = Math.max(1, Math.floor(width / (scale * SIZES[Object.hasOwn(SIZES, size ?? '') ? size : 'medium'])));
   let rowHeight = 0;
   let rows = 0;
   for (;;) {
-    rowHeight = Math.floor(width / columns) + TEXT;
+    rowHeight = Math.floor(width / columns + scale * TEXT);
     rows = Math.ceil(height / rowHeight) + 1 + 2 * SPARE;
     if (columns * rows <= MOST_CELLS || columns === 1) break;
     columns -= 1;

@@ -99,7 +99,7 @@ export function ClassField({ field, picker, matches, classes, onPick, onRemoveLa
     <ul id="review-classes" role="listbox" aria-label="classes" ref=${list} hidden=${!shown.length}>
       ${shown.map((id, k) => html`<li key=${id} id=${option(k)} role="option" aria-selected=${k === picker.at ? 'true' : 'false'}
         onMouseDown=${(event) => { event.preventDefault(); pick(id); }}>
-        <b>${classes.names[id]}</b> <span class="soft">${classes.keys[id]}</span>
+        <b>${classes.names[id]}</b> <span class="soft">${classes.names[id].endsWith(`(${classes.keys[id]})`) ? '' : classes.keys[id]}</span>
         <span class="soft"> ${(classes.synonyms?.[id] ?? []).filter((one) => one !== classes.names[id]).join(', ')}</span>
       </li>`)}
     </ul>

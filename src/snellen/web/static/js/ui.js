@@ -9,6 +9,12 @@ export { html, render, useCallback, useEffect, useErrorBoundary, useLayoutEffect
 /** The name of a class by its id; its key where it has no name. */
 export const nameOf = (classes, id) => classes?.names?.[id] || classes?.keys?.[id] || (id < 0 ? 'no answer' : `class ${id}`);
 
+/** Specs of models without their options, as far as that tells them apart. */
+export function shortSpecs(specs) {
+  const short = specs.map((spec) => spec.split(/[@,]/)[0]);
+  return short.map((one, k) => (short.filter((other) => other === one).length > 1 ? specs[k] : one));
+}
+
 /** A class as text: its name, with key and synonyms on hover. */
 export function ClassName({ classes, id, mark = null }) {
   const key = classes?.keys?.[id];
