@@ -5,11 +5,11 @@ python benchmarks/suspects.py DATA --checkpoint FILE [--runs FOLDER] [--seeds 20
 Two models show every photograph at all zooms once; with --runs they are kept in FOLDER and used again. Then, for each
 seed, some labels are swapped and the suspects are found anew, by nothing but these runs and labels. The photographs are
 split into two halves: those of one are judged with starting weights that were learned from the other, and by the
-threshold that gives 95 % recall in the other, with other seeds; the same scores also by the one threshold that gives
-95 % recall over all seeds and photographs. Intervals are of a bootstrap over photographs. A label is swapped for the
-label of another photograph (`random`), for any other class (`any class`), or for one at most five places away in
-ImageNet's order, which follows WordNet's tree (`similar`). The naive score is one less the mean probability that one
-model gives the label.
+threshold that gives 95 % recall in the other, with other seeds; the same scores also by one threshold that gives 95 %
+recall over all seeds and photographs, those that it is tested on. Intervals are of a bootstrap over photographs. A
+label is swapped for the label of another photograph (`random`), for any other class (`any class`), or for one at most
+five places away in ImageNet's order, which follows WordNet's tree (`similar`). The naive score is one less the mean
+probability that one model gives the label.
 """
 
 import csv

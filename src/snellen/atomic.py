@@ -180,11 +180,13 @@ def _rename_new(path: Path, data: bytes) -> bool:
             failure = OSError(errno.ENOENT, "its folder is not there")
         except OSError as error:
             failure = error
-        # A request that is repeated, since its answer was lost, finds nothing to rename: nobody else takes that file.
-        renamed = renamed or (not exists(temporary) and exists(path) and read_bytes(path) == data)
-        if not renamed and not exists(path):
+        # A request that is repeated, since its answer was lost, finds what it had put there itself. Its first name may
+        # be there too: OpenSSH links a file to the second, then takes the first away, and may be killed in between.
+        if renamed or (exists(path) and read_bytes(path) == data):
+            return True
+        if not exists(path):
             raise failure
-        return renamed
+        return False
     finally:
         if not renamed:  # also so that a rename that is still under way finds nothing
             with contextlib.suppress(OSError):

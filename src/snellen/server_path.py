@@ -1,6 +1,6 @@
-"""Paths on file servers, whose text names the server."""
+"""Paths on file servers, whose text names the server, and what the drivers of these share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from upath import UPath
@@ -39,3 +39,18 @@ class ServerPath(UPath):
         if "port" in options:
             host += f":{options['port']}"
         return f"{start}{host}/{text.removeprefix(start).lstrip('/')}"
+
+
+class WholeWalk:
+    """A driver's walk that leaves nothing out: fsspec's passes over a folder that cannot be listed just then."""
+
+    def walk(
+        self, path: str, maxdepth: int | None = None, topdown: bool = True, on_error: Any = None, **options: Any
+    ) -> Iterator[Any]:
+        """As fsspec's, but raises OSError; a folder that is not there is an empty one."""
+        yield from super().walk(path, maxdepth, topdown, _unless_gone, **options)  # type: ignore[misc]
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error

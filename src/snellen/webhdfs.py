@@ -8,7 +8,8 @@ Here and not in fsspec's:
 - A file is written by one CREATE with its bytes, and read by one OPEN: one that is replaced meanwhile is old or new.
   fsspec appends to an empty file, and asks for the length first.
 - What a DataNode answers is looked at; fsspec's reading gives the text of an error for the file's bytes. Exceptions
-  have an errno, and a request is given up after a while.
+  have an errno, and a request is given up after a while. A folder that cannot be listed is an error also in the middle
+  of a tree.
 
 The operations are described at https://hadoop.apache.org/docs/stable/hadoop-project-dist/hadoop-hdfs/WebHDFS.html;
 `renameoptions` is not, but Hadoop's own client sends it (`RenameOptionSetParam`), and the NameNode then does `rename2`
@@ -24,6 +25,7 @@ import requests
 from fsspec.implementations.webhdfs import WebHDFS as Driver
 
 from snellen.errors import UsageError
+from snellen.server_path import WholeWalk
 
 # As the drivers of object stores have it.
 TIMEOUT_SECONDS = 60.0
@@ -46,7 +48,7 @@ MEANING = {
 STATUS = {400: errno.EINVAL, 401: errno.EACCES, 403: errno.EACCES, 404: errno.ENOENT}
 
 
-class WebHDFS(Driver):  # type: ignore[misc]
+class WebHDFS(WholeWalk, Driver):  # type: ignore[misc]
     """The files of an HDFS; each method raises OSError with an errno."""
 
     def _connect(self) -> None:

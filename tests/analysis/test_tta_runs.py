@@ -10,6 +10,7 @@ from commands import one_line, run_cli
 from statsmodels.stats.contingency_tables import mcnemar as reference
 
 import snellen
+from snellen.analysis.learned import DIGITS, joined
 from snellen.analysis.tta_runs import compare_methods, compare_two_methods
 from snellen.engine.samples import SAMPLES
 from snellen.errors import UsageError
@@ -32,7 +33,9 @@ def made(path, methods, seed, first=0):
         (path / folder).mkdir(parents=True)
     rng = np.random.default_rng(seed)
     numbers = np.arange(first, first + IMAGES)
-    answers = np.where(rng.random((IMAGES, len(methods))) < 0.6, numbers[:, None] % 4, rng.integers(-1, 4))
+    answers = np.where(
+        rng.random((IMAGES, len(methods))) < 0.6, numbers[:, None] % 4, rng.integers(-1, 4, (IMAGES, len(methods)))
+    )
     names = [f"{k:04d}.png" for k in numbers]
     samples = [
         dict.fromkeys(SAMPLES.names)
@@ -117,6 +120,46 @@ def test_paired_tests_are_statsmodels(tmp_path):
         compare_methods(a, b, ["10crop"])
 
 
+def test_what_a_reader_must_know_is_said(tmp_path):
+    """Of a run in progress, images without an answer, and methods learned from images that are compared."""
+    one = made(tmp_path / "a", ["center", "5crop"], 1)
+    two = made(tmp_path / "b", ["5crop"], 2, first=20)
+    record = json.loads((tmp_path / "a" / "run.json").read_text())
+    record["shards"].append(IMAGES + 10)
+    record["methods"][1]["learned_from"] = joined(
+        hashlib.sha256(f"{k:04d}.png".encode()).hexdigest()[-DIGITS:] for k in range(15, 25)
+    )
+    (tmp_path / "a" / "run.json").write_text(json.dumps(record))
+    a, b = snellen.load_tta(tmp_path / "a"), snellen.load_tta(tmp_path / "b")
+    lost = (one < 0).sum(axis=0)
+    assert lost.all()
+    assert compare_two_methods(a, ("center", "5crop")).notes == [
+        "the run is in progress: 60 of 70 images are done",
+        f"center has no answer to {lost[0]} of these 60 images, which count as wrong",
+        f"5crop has no answer to {lost[1]} of these 60 images, which count as wrong",
+        "5crop was learned from 10 of these 60 images: its accuracy here is optimistic",
+    ]
+    pair = compare_methods(a, b)
+    lost = (one[20:, 1] < 0).sum(), (two[:40, 0] < 0).sum()
+    assert all(lost)
+    assert pair.notes == [
+        "model-1 is in progress: 60 of 70 images are done",
+        f"5crop of model-1 has no answer to {lost[0]} of these 40 images, which count as wrong",
+        "5crop of model-1 was learned from 5 of these 40 images: its accuracy here is optimistic",
+        f"5crop of model-2 has no answer to {lost[1]} of these 40 images, which count as wrong",
+    ]
+    assert pair.left_out == {"only in model-1": 20, "only in model-2": 20}
+
+
+def test_answers_that_are_none_of_the_classes_are_damage(tmp_path):
+    made(tmp_path, ["center"], 1)
+    record = json.loads((tmp_path / "run.json").read_text())
+    record["model"]["card"]["keys"].pop()
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(UsageError, match="it has answers outside its 3 classes"):
+        snellen.load_tta(tmp_path)
+
+
 def test_the_command(tmp_path):
     made(tmp_path / "a", ["center", "5crop"], 1)
     made(tmp_path / "b", ["center"], 2)
@@ -130,3 +173,8 @@ def test_the_command(tmp_path):
     assert "snellen.load_tta" in one_line(run_cli("report", tmp_path))
     with pytest.raises(UsageError, match="holds 2 runs of tta"):
         snellen.load_tta(tmp_path)
+    record = json.loads((tmp_path / "b" / "run.json").read_text())
+    del record["methods"]  # as a run of views has none
+    (tmp_path / "b" / "run.json").write_text(json.dumps(record))
+    for pair in ("ab", "ba"):
+        assert "no answers of methods in" in one_line(run_cli("compare", *(tmp_path / name for name in pair)))

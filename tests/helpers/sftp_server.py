@@ -102,8 +102,9 @@ def openssh_server(keys: Path, port: int) -> Iterator[Server]:
     command = [openssh(), "-D", "-e", "-f", keys / "configuration"]
     with (keys / "log").open("w") as log, subprocess.Popen(command, stderr=log) as process:
         try:
+            end = time.monotonic() + 30
             while "Server listening" not in (keys / "log").read_text():
-                if process.poll() is not None:
+                if process.poll() is not None or time.monotonic() > end:
                     raise ConnectionError((keys / "log").read_text())
                 time.sleep(0.02)
 

@@ -114,6 +114,18 @@ def test_of_many_images_as_many_are_drawn_as_an_order_can_be_made_of_in_time():
     assert forwards(test, order.zooms()).sum() < 1.05 * forwards(test, all_of_them).sum()
 
 
+@pytest.mark.parametrize("layout", ["C", "F"])
+def test_images_alike_are_counted_together(layout):
+    rng = np.random.default_rng(0)
+    shown = rng.random((50, ZOOMS)) < 0.5
+    shown, correct = np.repeat(shown, 3, axis=0), np.repeat(shown & (rng.random(shown.shape) < 0.5), 3, axis=0)
+    order = Order(PAPER_GRID)
+    order.add(*(np.asarray(one, order=layout) for one in (correct, shown)))
+    order.add(correct[:0], shown[:0])
+    order.add(correct[:2], shown[:2])
+    assert sorted(order._kinds.values()) == [3.0] * 49 + [5.0]
+
+
 def test_arrays_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="expected two"):
         Order(PAPER_GRID).add(np.zeros((3, ZOOMS), bool), np.zeros((3, 7), bool))

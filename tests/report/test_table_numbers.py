@@ -134,6 +134,6 @@ def test_the_images_of_a_run(three):
 
 
 def spanned(text):
-    """The numbers of spans such as `0-2 4`."""
-    ends = [[int(end) for end in part.split("-")] for part in text.split()]
+    """The numbers of spans such as `0..2 4`."""
+    ends = [[int(end) for end in part.split("..")] for part in text.split()]
     return [k for part in ends for k in range(part[0], part[-1] + 1)]

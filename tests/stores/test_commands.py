@@ -74,8 +74,10 @@ def test_of_two_commands_one_is_refused(pictures, tiny, local_out, s3):
     first = start(pictures, tiny, OUT, "-q")
     wait_for(lambda: commits_there(s3), process=first)
     os.killpg(first.pid, signal.SIGSTOP)  # however long the second takes to start, the first is not done by then
-    second = run(pictures, tiny, OUT)
-    os.killpg(first.pid, signal.SIGCONT)
+    try:
+        second = run(pictures, tiny, OUT)
+    finally:
+        os.killpg(first.pid, signal.SIGCONT)
     assert second.returncode == 2
     assert "another process is working" in second.stderr
     assert len(second.stderr.strip().splitlines()) == 1

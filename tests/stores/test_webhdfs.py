@@ -17,7 +17,7 @@ import snellen
 from snellen import atomic, locks, trouble, webhdfs
 from snellen.atomic import create_atomic, explain_os_error, write_atomic, write_new
 from snellen.errors import Stopped, UsageError
-from snellen.files import entries, make_folder, read_bytes, read_many
+from snellen.files import entries, files_below, make_folder, read_bytes, read_many
 from snellen.locks import only_here
 from snellen.places import place
 
@@ -85,6 +85,18 @@ def test_a_folder_that_is_gone_is_not_made_again(out, hdfs):
         with pytest.raises(FileNotFoundError):
             write(out / "f", NEW)
     assert hdfs.below("/") == {}
+
+
+def test_no_folder_of_a_tree_is_left_out(out, hdfs):
+    for name in "abc":
+        make_folder(out / name)
+        write_new(out / name / "1", NEW)
+    hdfs.fault, left = once("LISTSTATUS", "RetriableException", "/out/b")
+    assert [name for name, _ in files_below(out)] == ["a/1", "b/1", "c/1"]
+    assert not left
+    hdfs.fault, left = once("LISTSTATUS", "AccessControlException", "/out/b")
+    with pytest.raises(PermissionError):
+        files_below(out)
 
 
 def test_a_reader_finds_the_old_file_or_the_new(out, hdfs):

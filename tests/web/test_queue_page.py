@@ -150,7 +150,10 @@ def test_what_only_the_journal_has_is_sent_unless_its_page_lives(page):
           entries: async () => [entry('gone', 1), entry('gone', 0), entry('lives', 0), entry('own', 5),
             ['snellen-refused/set/gone/2', refused], ['snellen-verdict/other/gone/3', '{}']],
         };
-        const locks = { request: async (name, options, held) => held?.(name.endsWith('/lives') ? null : {}) };
+        const locks = { // another page is looking after `gone` as well: nobody gets its lock alone
+          request: async (name, { mode }, held) =>
+            held?.(name.endsWith('/lives') || (name.endsWith('/gone') && mode !== 'shared') ? null : {}),
+        };
         const sent = [];
         const send = async (batch) => {
           sent.push(...batch.map((one) => `${one.client}/${one.seq}`));

@@ -15,6 +15,7 @@ from PIL import Image
 from review_site import pictures, server_of
 from waits import wait_until
 
+from snellen.web import room
 from snellen.web.build import Builder
 from snellen.web.room import IN_USE_SECONDS, LOCK, Room, shrink, used
 from snellen.web.site import open_target
@@ -56,6 +57,22 @@ def test_what_is_in_use_a_lock_and_files_of_others_stay(tmp_path):
     assert shrink(tmp_path / "nothing", 10, NOW) == 0
 
 
+def test_what_is_used_or_goes_while_the_cache_is_shrunk(tmp_path, monkeypatch):
+    """One is used after the list was made, and another server removes one: neither costs a third file."""
+    old = NOW - 5 * IN_USE_SECONDS
+    taken, kept, *_ = [put(tmp_path, f"images/ab/{k}", 100, old + k) for k in range(4)]
+    listed = room._files
+
+    def then(folder):
+        yield from list(listed(folder))
+        taken.unlink()
+        os.utime(kept, (NOW, NOW))
+
+    monkeypatch.setattr(room, "_files", then)
+    assert shrink(tmp_path, 300, NOW) == 200
+    assert there(tmp_path) == ["images/ab/1", "images/ab/3"]
+
+
 def test_using_a_file_changes_its_place_in_the_line_and_nothing_that_a_tag_is_made_of(tmp_path):
     path = put(tmp_path, "data/one", 10, 0)
     before = path.stat()
@@ -70,9 +87,9 @@ def test_the_thread_shrinks_and_ends(tmp_path, monkeypatch):
     monkeypatch.setattr("snellen.web.room.FIRST", 0.0)
     for k in range(5):
         put(tmp_path, f"images/{k}", 100, 0)
-    room = Room(tmp_path, 200)
+    keeper = Room(tmp_path, 200)
     wait_until(lambda: len(there(tmp_path)) == 1)
-    room.close()
+    keeper.close()
     assert threading.active_count() == len([one for one in threading.enumerate() if one.name != "room"])
 
 

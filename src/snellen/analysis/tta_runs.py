@@ -13,10 +13,11 @@ from snellen.analysis.accuracy import share
 from snellen.analysis.answers import Answers
 from snellen.analysis.bootstrap import RESAMPLES
 from snellen.analysis.consistency import differences, error_consistency
+from snellen.analysis.learned import count_learned
 from snellen.analysis.methods import Answered, read_answered
 from snellen.analysis.pairs import Agreement, Pair
 from snellen.analysis.short_names import short_names
-from snellen.analysis.sides import matched, side
+from snellen.analysis.sides import Side, matched, side
 from snellen.errors import UsageError
 from snellen.store import Run
 from snellen.store.find import find_runs
@@ -95,7 +96,7 @@ class TtaRun:
 def load_tta(path: str | Path) -> TtaRun:
     """The run of `snellen tta` in a directory: the one that holds run.json, or a folder above exactly one such.
 
-    Raises UsageError where there is none, or more than one.
+    Raises UsageError where there is none, or more than one, and where a file is damaged.
     """
     runs = find_runs(path, methods=True)
     if len(runs) != 1:
@@ -105,6 +106,7 @@ def load_tta(path: str | Path) -> TtaRun:
     answered = read_answered(run)
     columns = [[getattr(one, name) for one in answered.values()] for name in Answered.__dataclass_fields__]
     ids, forwards, ms, views_ms = (np.stack(column, axis=1) for column in columns)
+    run.check_answers(ids)
     return TtaRun(run, tuple(answered), ids, forwards, ms, views_ms)
 
 
@@ -152,7 +154,6 @@ def _pair(
     measures = {what: (a.solved([i])[at_a], b.solved([j])[at_b]) for what, (i, j) in columns.items()}
     what, (i, j) = next(iter(columns.items()))
     same = share(a.ids[a.rows[at_a], i] == b.ids[b.rows[at_b], j])
-    notes = [f"{one.name} is in progress" for one in (a, b) if not one.run.complete]
     return Pair(
         a=a.name,
         b=b.name,
@@ -167,5 +168,27 @@ def _pair(
         union=None,
         bias=None,
         transfer=[],
-        notes=notes,
+        notes=_notes((a, b), (at_a, at_b), columns),
     )
+
+
+def _notes(sides: tuple[Side, Side], at: Sequence[NDArray[np.intp]], columns: dict[str, tuple[int, int]]) -> list[str]:
+    """What is in progress, has no answer to some of the images compared, or was learned from some."""
+    one_run, notes = sides[0].run is sides[1].run, []
+    for one in sides:
+        if not one.run.complete:
+            done, planned = len(one.contents), one.run.record["shards"][-1]
+            notes.append(f"{'the run' if one_run else one.name} is in progress: {done} of {planned} images are done")
+    for place, (one, here) in enumerate(zip(sides, at, strict=True)):
+        rows, chosen = one.rows[here], [pair[place] for pair in columns.values()]
+        methods = [one.run.record["methods"][column] for column in chosen]
+        learned = count_learned(one.run, rows, [str(method["learned_from"]) for method in methods])
+        for column, method, count in zip(chosen, methods, learned, strict=True):
+            name = str(method["name"]) if one_run else f"{method['name']} of {one.name}"
+            if lacking := int((one.ids[rows, column] < 0).sum()):
+                notes.append(f"{name} has no answer to {lacking} of these {len(rows)} images, which count as wrong")
+            if count:
+                notes.append(
+                    f"{name} was learned from {count} of these {len(rows)} images: its accuracy here is optimistic"
+                )
+    return list(dict.fromkeys(notes))

@@ -38,7 +38,7 @@ def compare(
         other = "or one of tta with two --method" if len(runs) == 1 else "`snellen report` makes the matrix of many"
         raise UsageError(f"{given}: compare takes two; {other}")
     source = check_labels([labels])[0] if labels is not None else None
-    if methods or all(map(of_methods_alone, runs)):
+    if methods or any(map(of_methods_alone, runs)):
         from snellen.analysis.tta_runs import compare_methods, compare_two_methods, load_tta
 
         loaded = [load_tta(path) for path in runs]

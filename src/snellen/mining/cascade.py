@@ -145,7 +145,7 @@ class Learner(Held):
         super().__init__(plan.path, plan.lock)
         self._plan, self._order, self._pool = plan, order, pool
         self._zooms: list[int] | None = None
-        self._new: dict[int, list[int]] = defaultdict(list)  # shards committed since it learned, by pass
+        self._new: list[Told] = []  # shards committed since it learned
         self._learns = 0.0
         self.beaten = False
 
@@ -209,16 +209,16 @@ class Learner(Held):
         return replace(task, told={**task.told, "order": self._zooms})
 
     def _drawn(self) -> dict[int, list[int]]:
-        """The shards that are new, by pass; where they hold more images than it learns from at once, some of them."""
-        bounds = self._plan.bounds
-        images = sum(bounds[shard + 1] - bounds[shard] for shards in self._new.values() for shard in shards)
-        step = max(1, images // TEACHERS)
-        return {number: shards[::step] for number, shards in self._new.items()}
+        """The shards that are new, by pass; where they showed far more images than it learns from at once, some."""
+        step = max(1, sum(len(told["images"]) for told in self._new) // TEACHERS)
+        drawn: dict[int, list[int]] = defaultdict(list)
+        for told in self._new[::step]:
+            drawn[told["pass"]].append(told["shard"])
+        return drawn
 
     def committed(self, task: Task) -> None:
         """Remember what is to be learned from."""
-        for told in task.told["shards"]:
-            self._new[told["pass"]].append(told["shard"])
+        self._new += task.told["shards"]
 
     def check_committed(self, task: Task) -> None:
         """Remember that it has to be looked at again."""

@@ -68,7 +68,7 @@ class Order:
         """Hear of more images: at which zooms each was right, and which it was shown, bool `[images, zooms]` both."""
         if correct.shape != shown.shape or correct.shape[1] != self._objects.shape[1]:
             raise ValueError(f"expected two [images, {self._objects.shape[1]}], got {correct.shape} and {shown.shape}")
-        rows = np.packbits(np.concatenate([correct & shown, shown], axis=1), axis=1)
+        rows = np.ascontiguousarray(np.packbits(np.concatenate([correct & shown, shown], axis=1), axis=1))
         # Counted by hash: sorting rows as long as these takes twenty times as long.
         counts = Counter(rows.view(f"V{rows.shape[1]}").ravel().tolist())
         for kind, count in sorted(counts.items()):

@@ -191,13 +191,13 @@ def images_csv(summary: Summary) -> str:
 
 
 def spans(right: NDArray[np.bool_]) -> str:
-    """The places that are true, neighbours as a span: bool `[zooms]`.
+    """The places that are true, neighbours as a span, which no spreadsheet takes for a date: bool `[zooms]`.
 
     >>> spans(np.array([True, True, True, False, True]))
-    '0-2 4'
+    '0..2 4'
     """
     edges = np.flatnonzero(np.diff(right, prepend=False, append=False)).tolist()
     return " ".join(
-        f"{start}-{stop - 1}" if stop - start > 1 else f"{start}"
+        f"{start}..{stop - 1}" if stop - start > 1 else f"{start}"
         for start, stop in zip(edges[::2], edges[1::2], strict=True)
     )

@@ -44,7 +44,8 @@ class ZoomTTA(torch.nn.Module):
     log-probabilities `[images, classes]`, float32, on the network's device: the logarithm of the merged scores, which
     `max` alone scales to sum to 1. The module may be moved, cast, run under autocast or compiled like any other; views
     are cut on the CPU, outside of any graph. A module that is given is the very one that runs: in evaluation mode, and
-    afterwards in the mode it was in. Moving or casting the `ZoomTTA` moves and casts it; nothing else changes it.
+    afterwards in the mode it was in. Moving or casting the `ZoomTTA`, or setting its mode, does the same to it; nothing
+    else changes it.
 
     Raises UsageError for views, merges and images that are none, ModelError for a model that cannot be run.
 

@@ -14,7 +14,7 @@ from snellen.places import place
 from snellen.web.columns import write_images
 from snellen.web.index import UNREADABLE, Index, read_index
 from snellen.web.models import write_model
-from snellen.web.room import LOCK
+from snellen.web.room import LOCK, used
 from snellen.web.site import set_of_job
 
 
@@ -52,6 +52,7 @@ def do(job: Mapping[str, Any]) -> None:
 
 
 def _known(index: Path) -> Index | None:
+    used(index)  # the server reads it when the job is done
     try:
         return read_index(index)
     except UNREADABLE:

@@ -41,10 +41,20 @@ def shrink(folder: Path, limit: int, now: float | None = None) -> int:
     for last, size, path in files:
         if left <= SPARED * limit or last > before:
             break
-        with contextlib.suppress(OSError):  # another server was first, or may and we may not
-            Path(path).unlink()
-            left -= size
+        with contextlib.suppress(OSError):  # another server may, and we may not
+            if _last_used(path) <= before:  # used since the list was made?
+                Path(path).unlink(missing_ok=True)
+                left -= size
     return left
+
+
+def _last_used(path: str) -> float:
+    """When a file was used last; one that another server has removed, never."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return float("-inf")
+    return max(status.st_atime, status.st_mtime)
 
 
 def _files(folder: Path) -> Iterator[tuple[float, int, str]]:

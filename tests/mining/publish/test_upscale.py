@@ -260,13 +260,16 @@ def test_an_image_is_enlarged_once_however_often_the_command_is_killed(pictures,
     done = [one for one in made if one is not None]
     assert len(done) == len(set(done)) == 24
     assert sorted(path.name for path in tmp_path.iterdir()) == ["hard", "out"]
-    # What was enlarged to another width is of no use.
-    made[:] = []
-    with pytest.raises(KeyboardInterrupt):
-        publish(tmp_path / "hard", tmp_path / "other", options)
-    made[:] = [None] * 12
-    publish(tmp_path / "hard", tmp_path / "other", publish_options(pictures, wide=90))
-    assert len([one for one in made if one is not None]) == 24
+    # What was enlarged to another width, or in other tiles, is of no use.
+    for name, wide, recipe in (("other", 90, publishing.RECIPE), ("tiles", 80, (*publishing.RECIPE[:-1], 94))):
+        made[:] = []
+        with pytest.raises(KeyboardInterrupt):
+            publish(tmp_path / "hard", tmp_path / name, options)
+        made[:] = [None] * 12
+        with monkeypatch.context() as patch:
+            patch.setattr(publishing, "RECIPE", recipe)
+            publish(tmp_path / "hard", tmp_path / name, publish_options(pictures, wide=wide))
+        assert len([one for one in made if one is not None]) == 24
 
 
 PEAK = """

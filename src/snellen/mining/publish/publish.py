@@ -37,7 +37,7 @@ from snellen.mining.publish.place import (
     tidy,
 )
 from snellen.mining.publish.scores import RunScore, Target, score_runs
-from snellen.mining.publish.upscale import Network, encode, enlarge, target_size
+from snellen.mining.publish.upscale import RECIPE, Network, encode, enlarge, target_size
 from snellen.mining.publish.write import WRITERS, Sample
 from snellen.redact import without_folders
 
@@ -137,7 +137,7 @@ def _write(given: Given, out: Path, report: Reporter) -> Published:
     )
     seen = _Seen()
     treated: dict[str, str] = {}
-    with making(out, given.treatment, given.content) as place:
+    with making(out, digest([given.treatment, *RECIPE]), given.content) as place:
         with report.bar(len(images), 1, len(images)) as progress:
 
             def samples() -> Iterator[Sample]:

@@ -33,6 +33,8 @@ ENOUGH = 1.5
 STRIP = 256
 # Of the JPEG files; no chroma is left out.
 QUALITY = 95
+# What decides the pixels beside the image, its width and the network: what was kept under another is made anew.
+RECIPE = (TILE, CONTEXT, BLEND, ENOUGH, QUALITY)
 
 
 @dataclass(frozen=True)

@@ -188,7 +188,8 @@ export class Queue {
   /** Whether the page of a client was closed; its name is never used again. Where there are no locks: whether it is another. */
   async #isGone(client) {
     if (client === this.#own) return false;
-    return !this.#locks || this.#locks.request(this.#lockOf(client), { ifAvailable: true }, (lock) => lock !== null);
+    // Shared, so that two pages that look at the same time do not take each other for that page.
+    return !this.#locks || this.#locks.request(this.#lockOf(client), { ifAvailable: true, mode: 'shared' }, (lock) => lock !== null);
   }
 
   #put({ kind, key, entry }) {
