@@ -1,8 +1,11 @@
 """Thumbnails, pictures and views: pixels against Pillow's and the renderer's, tags, the cache, what is not shown."""
 
 import io
+import subprocess
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from snellen.web.drawing import Drawer, Drawers
 from snellen.web.references import References
 from snellen.web.site import open_target
 from snellen.zoom import PAPER_GRID, Grid, ViewRule, paper_grid
-from snellen.zoom.render import decode, render_plain, without_border
+from snellen.zoom.render import UnreadableImage, decode, render_plain, without_border
 
 
 def pixels(data):
@@ -138,6 +141,30 @@ def test_a_drawing_process_that_dies_is_replaced(photos, drawers, tmp_path):
     process.wait()
     assert asked.get("/views/s0/0/1.png").status_code == 200
     assert drawers._all[0]._process is not process
+
+
+def test_a_server_that_ends_as_it_starts_leaves_no_drawing_process(monkeypatch):
+    started, going_on = threading.Event(), threading.Event()
+    made = []
+
+    def slow(*given, **more):
+        started.set()
+        assert going_on.wait(60)
+        made.append(subprocess.Popen(*given, **more))
+        return made[-1]
+
+    monkeypatch.setattr("snellen.web.drawing.subprocess", SimpleNamespace(Popen=slow, PIPE=subprocess.PIPE))
+    pool = Drawers(1)
+    pool.warm()
+    assert started.wait(60)
+    with ThreadPoolExecutor(1) as threads:
+        closing_it = threads.submit(pool.close)
+        going_on.set()
+        closing_it.result(60)
+    assert [process.poll() is not None for process in made] == [True]
+    with pytest.raises(UnreadableImage, match="ending"):
+        pool.smaller(png(20, 10), 160)
+    assert len(made) == 1
 
 
 def test_links_out_of_the_folder_are_shown_here_alone_unless_a_run_recorded_their_content(photos, drawers, tmp_path):

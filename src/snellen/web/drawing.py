@@ -26,18 +26,15 @@ class Drawer:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._ended = False
 
     def ask(self, job: dict[str, Any], data: bytes) -> bytes:
         """What a job makes of an image's bytes; UnreadableImage where they are none, or end the process.
 
         Raises LargeImage where the image is one and the job is not to be `alone`.
         """
-        process = self._process
-        if process is None or process.poll() is not None:
-            self.close()
-            command = child_command("snellen.web.pixels")
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            self._process = process
+        process = self._ready()
         assert process.stdin is not None
         assert process.stdout is not None
         hung = threading.Timer(PATIENCE_SECONDS, process.kill)
@@ -50,7 +47,8 @@ class Drawer:
         finally:
             hung.cancel()
         if answer is None:
-            self.close()
+            with self._lock:
+                self._drop()
             raise UnreadableImage("it ended the process that decodes it, or took it more than a minute")
         head, made = answer
         if head["error"]:
@@ -60,7 +58,22 @@ class Drawer:
         return made
 
     def close(self) -> None:
-        """End the process."""
+        """End the process; no other is started."""
+        with self._lock:
+            self._ended = True
+            self._drop()
+
+    def _ready(self) -> "subprocess.Popen[bytes]":
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                self._drop()
+                if self._ended:
+                    raise UnreadableImage("the server is ending")
+                command = child_command("snellen.web.pixels")
+                self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            return self._process
+
+    def _drop(self) -> None:
         process, self._process = self._process, None
         if process is None:
             return
@@ -119,7 +132,7 @@ class Drawers:
             drawer.ask({"kind": "warm", "alone": True}, b"")
 
     def close(self) -> None:
-        """End all processes; nobody may be asking."""
+        """End all processes; whoever still asks gets UnreadableImage or ValueError."""
         for drawer in self._all:
             drawer.close()
 
