@@ -11,6 +11,7 @@ from photo_runs import CLASSES, paint, photo_run
 from review_site import server_of
 from view_site import make_site, open_page, serve
 
+from snellen.analysis.stats import wilson
 from snellen.store.labels import encode_labels, labels_file
 
 N = 120
@@ -115,7 +116,9 @@ def test_the_table_and_its_links_are_those_of_numpy(browser, address, out, model
         page.get_by_label(f"model_{model}").check()
         page.get_by_role("button", name="by most zooms" if zooms else "at the 1-crop").click()
         wrong, judged = sum(len(rows) for _, rows in pairs), sum(of_label.values())
-        page.get_by_text(f"{wrong} of {judged} images are wrong ({100 * wrong / judged:.1f} %).").wait_for()
+        low, high = (100 * float(one) for one in wilson(wrong, judged))
+        share = f"{100 * wrong / judged:.1f} %, 95 % interval {low:.1f}–{high:.1f}"
+        page.get_by_text(f"{wrong} of {judged} images are wrong ({share}).").wait_for()
         expected = expected_lines(pairs, of_label)
         assert lines(page) == expected[:LINES]
         show_all(page)

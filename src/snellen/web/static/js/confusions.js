@@ -1,10 +1,16 @@
 // What one model takes the classes for: the label of an image and the answer that is none of its labels.
+import { wilson } from './curves.js';
 import { mistakes, mistakeText } from './pairs.js';
 import { NO_LINES, PairTable } from './pairtable.js';
 import { go } from './route.js';
-import { Bar, countText, html, percentText, useMemo } from './ui.js';
+import { Bar, countText, html, intervalText, percentText, useMemo } from './ui.js';
 
 const SOURCES = [['', 'at the 1-crop'], ['zooms', 'by most zooms']];
+
+const bounds = (k, n) => {
+  const [low, high] = wilson(k, n);
+  return { low, high };
+};
 
 function Found({ set, columns, classes, model, query, change }) {
   const zooms = query.by === 'zooms';
@@ -14,8 +20,8 @@ function Found({ set, columns, classes, model, query, change }) {
   if (!judged) return html`<p>No image has both a label and ${zooms ? 'an answer of most zooms: only images that were shown every zoom have one' : 'an answer at the 1-crop'}.</p>`;
   const link = (one) => ({ m: model.key, mistake: mistakeText({ ...one, zooms }) });
   const share = ({ first, rows }) => html`<${Bar} value=${rows.length / counts.get(first)} kind="wrong"
-    text=${`${percentText(rows.length / counts.get(first))} of ${countText(counts.get(first))}`} />`;
-  return html`<h2>${model.name}</h2><p>${countText(wrong)} of ${countText(judged)} images are wrong (${percentText(wrong / judged)}).</p>
+    ...${bounds(rows.length, counts.get(first))} text=${`${percentText(rows.length / counts.get(first))} of ${countText(counts.get(first))}`} />`;
+  return html`<h2>${model.name}</h2><p>${countText(wrong)} of ${countText(judged)} images are wrong (${percentText(wrong / judged)}, 95 % interval ${intervalText(bounds(wrong, judged))}).</p>
     ${several && html`<p class="soft">An answer is right if it is any label of the image. An image of several labels counts under the first of them.</p>`}
     ${pairs.length > 0 && html`<${PairTable} name="Confusions with the labels" set=${set} columns=${columns} classes=${classes}
       pairs=${pairs} query=${query} change=${change} heads=${['Label', 'Answer']} between="taken for" link=${link}
