@@ -61,8 +61,9 @@ def run_slurm(tmp_path, **programs):
     tools.mkdir()
     stand_ins = {
         "scontrol": 'if [ "$1" = show ]; then printf "n1\\nn2\\nn3\\n"; else echo "scontrol $*" >> "$LOG"; fi',
-        # Ray's steps last as long as the job: here until the script has ended.
-        "srun": 'echo "srun $*" >> "$LOG"; exec &> /dev/null; while kill -0 $PPID 2> /dev/null; do sleep 0.05; done',
+        # Ray's steps last as long as the job: here until the script has ended, and for a minute at most.
+        "srun": 'echo "srun $*" >> "$LOG"; exec &> /dev/null; '
+        "for _ in {1..1200}; do kill -0 $PPID 2> /dev/null || break; sleep 0.05; done",
         "ray": "true",
         **{name: f'echo "{name} $*" >> "$LOG"; {body}' for name, body in programs.items()},
     }

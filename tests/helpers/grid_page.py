@@ -5,6 +5,8 @@ from typing import Any
 
 from waits import wait_page
 
+# Images of the made-up site that is served to most of them.
+N = 3000
 SCROLLER = ".scroller"
 # Half a second at sixty frames a second; counted in frames, since a busy machine draws fewer.
 BLANK_FRAMES = 30

@@ -1,8 +1,10 @@
-"""What tests of the server share: a browser and a hard set for each module, and one pool of drawing processes."""
+"""What tests of the server share: a browser, a site and a hard set for each module, one pool of drawing processes."""
 
 import pytest
 from browser import chromium
+from grid_page import N
 from review_site import pictures, server_of
+from view_site import make_site, serve
 
 from snellen.web.drawing import Drawers
 
@@ -18,6 +20,19 @@ def drawers():
     pool = Drawers(1)
     yield pool
     pool.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A made-up site of N images and two models."""
+    return make_site(tmp_path_factory.mktemp("grid"), N)
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    """Where it is served."""
+    with serve(site.folder) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,10 @@
 """The grid in a real browser: cells, scrolling, filters, 50,000 images."""
 
 import pytest
-from grid_page import BLANK_FRAMES, SCROLLER, begins, count, field, scroll_through
+from grid_page import BLANK_FRAMES, SCROLLER, N, begins, count, field, scroll_through
 from view_site import make_site, open_page, serve
 from waits import wait_equal, wait_page, wait_until
 
-N = 3000
 # How often an answer above the bar is measured: the machine may have been busy with other things.
 ANSWERS = 8
 # Milliseconds from a change in a field until the number of images has changed.
@@ -18,17 +17,6 @@ ANSWER = """([find, event, value]) => new Promise((resolve) => {
   Object.getOwnPropertyDescriptor(Object.getPrototypeOf(field), 'value').set.call(field, value);
   field.dispatchEvent(new Event(event, { bubbles: true }));
 })"""
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    return make_site(tmp_path_factory.mktemp("grid"), N)
-
-
-@pytest.fixture(scope="module")
-def address(site):
-    with serve(site.folder) as found:
-        yield found
 
 
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (1400, 900), (3840, 2160)])

@@ -2,23 +2,9 @@
 
 from urllib.parse import parse_qs
 
-import pytest
-from grid_page import SCROLLER, count, field, rows
-from view_site import HOSTILE, make_site, open_page, serve
+from grid_page import SCROLLER, N, count, field, rows
+from view_site import HOSTILE, open_page
 from waits import wait_equal, wait_page, wait_until
-
-N = 3000
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    return make_site(tmp_path_factory.mktemp("grid"), N)
-
-
-@pytest.fixture(scope="module")
-def address(site):
-    with serve(site.folder) as found:
-        yield found
 
 
 def settled(page):

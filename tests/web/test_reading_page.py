@@ -4,22 +4,9 @@ import json
 import shutil
 
 import pytest
-from grid_page import begins
+from grid_page import N, begins
 from view_site import make_site, open_page, serve
 from waits import wait_page, wait_until
-
-N = 3000
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    return make_site(tmp_path_factory.mktemp("grid"), N)
-
-
-@pytest.fixture(scope="module")
-def address(site):
-    with serve(site.folder) as found:
-        yield found
 
 
 def test_keys_reach_everything(browser, address):
